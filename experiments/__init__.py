@@ -1,0 +1,1 @@
+"""Datasets, reference models and scripts around `tfcompress`."""

@@ -1,0 +1,1 @@
+"""Datasets, each as arrays with one canonical numbering."""

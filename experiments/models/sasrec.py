@@ -1,0 +1,276 @@
+"""SASRec: a causal transformer that reads a user's history and scores every item.
+
+Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018; trained with full-softmax
+cross-entropy on every position as in Klenitskiy and Vasilev, "Turning Dross Into Gold Loss",
+RecSys 2023. Every matrix is a plain Dense or Embedding held as an attribute, so that a compressor
+can replace it, and the item table is read again wherever it is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.models import tf, tfrs
+
+Tensor = Any  # TensorFlow has no types that mypy could check
+TOP = 100
+MASKED = -1e4  # below any score by far, and still finite in float16
+_PACKAGE = "experiments"
+
+
+@dataclass(frozen=True)
+class SASRecConfig:
+    """The sizes of a SASRec.
+
+    Attributes:
+      n_items: item ids are 1 … n_items; 0 is padding.
+      length: how many events the model reads.
+      dim: width of the table and the trunk; a multiple of heads.
+      blocks: how many transformer blocks.
+      heads: how many attention heads a block has.
+      feedforward: width between a block's two feed-forward layers.
+      dropout: the rate, 0 ≤ dropout < 1.
+      item_bias: whether each item's score has a bias of its own.
+
+    Raises:
+      ValueError: if a field is out of range.
+    """
+
+    n_items: int
+    length: int = 64
+    dim: int = 64
+    blocks: int = 2
+    heads: int = 2
+    feedforward: int = 256
+    dropout: float = 0.2
+    item_bias: bool = True
+
+    def __post_init__(self) -> None:
+        for field in ("n_items", "length", "dim", "blocks", "heads", "feedforward"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"Received {field}={getattr(self, field)}, expected at least 1.")
+        if self.dim % self.heads:
+            raise ValueError(
+                f"Received dim={self.dim}, heads={self.heads}; expected heads to divide dim."
+            )
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"Received dropout={self.dropout}, expected 0 <= dropout < 1.")
+
+
+def attention_bias(history: Tensor) -> Tensor:
+    """What to add to attention scores so that a row sees only itself and real events before it.
+
+    A row always sees itself: a row of padding would otherwise have nothing to attend to.
+
+    Args:
+      history: int32 [B, L], 0 is padding.
+
+    Returns:
+      float32 [B, 1, L, L]: 0 where row i may see row j, else `MASKED`.
+    """
+    length = history.shape[1]
+    hidden_from = MASKED * (1 - np.eye(length, dtype=np.float32))
+    future = MASKED * np.triu(np.ones((length, length), np.float32), 1)
+    padding = tf.cast(tf.equal(history, 0), tf.float32)[:, None, None, :]
+    return tf.minimum(padding * hidden_from, future)
+
+
+def _dropout(rate: float) -> Tensor:
+    # A stateful generator is the only kind whose state a trainer can save and bring back.
+    return tf.keras.layers.Dropout(rate, rng_type="stateful")
+
+
+def _norm() -> Tensor:
+    # Below Keras' threshold of 1.001e-5: above it, it would reshape to use a fused batch norm.
+    return tf.keras.layers.LayerNormalization(epsilon=1e-6)
+
+
+def _table(rows: int, dim: int) -> Tensor:
+    # An initializer of its own: one that two tables share fills both with the same numbers.
+    small = tf.keras.initializers.RandomNormal(stddev=0.02)
+    return tf.keras.layers.Embedding(rows, dim, small)
+
+
+@tf.keras.utils.register_keras_serializable(_PACKAGE)
+class Block(tf.keras.layers.Layer):  # type: ignore[misc]
+    """A pre-norm transformer block: x + attention(norm(x)), then x + feed-forward(norm(x))."""
+
+    def __init__(
+        self, dim: int, heads: int, feedforward: int, dropout: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dim, self.heads, self.width, self.rate = dim, heads, feedforward, dropout
+        self.norm1, self.norm2 = _norm(), _norm()
+        self.query = tf.keras.layers.Dense(dim)
+        self.key = tf.keras.layers.Dense(dim)
+        self.value = tf.keras.layers.Dense(dim)
+        self.projection = tf.keras.layers.Dense(dim)
+        self.ff1 = tf.keras.layers.Dense(feedforward, activation="relu")
+        self.ff2 = tf.keras.layers.Dense(dim)
+        self.drop_attention = _dropout(dropout)
+        self.drop1, self.drop2 = _dropout(dropout), _dropout(dropout)
+
+    def call(
+        self, x: Tensor, mask: Tensor, last_only: bool = False, training: bool = False
+    ) -> Tensor:
+        """Runs the block.
+
+        Args:
+          x: float32 [B, L, dim].
+          mask: float32 [B, 1, L, L], added to the attention scores.
+          last_only: whether only the last row is wanted; keys and values still come from all.
+          training: whether to drop.
+
+        Returns:
+          float32 [B, L, dim], or [B, 1, dim] if last_only.
+        """
+        rows = self.norm1(x)
+        wanted = rows
+        if last_only:
+            x, wanted, mask = x[:, -1:], rows[:, -1:], mask[:, :, -1:]
+        attended = self.projection(self._attend(wanted, rows, mask, training))
+        x = x + self.drop1(attended, training=training)
+        return x + self.drop2(self.ff2(self.ff1(self.norm2(x))), training=training)
+
+    def _attend(self, wanted: Tensor, rows: Tensor, mask: Tensor, training: bool) -> Tensor:
+        query, key = self._split(self.query(wanted)), self._split(self.key(rows))
+        # Scaled here, not in the query: a converter would fold that factor into the weights.
+        scores = tf.matmul(query, key, transpose_b=True) * (self.dim // self.heads) ** -0.5
+        weights = self.drop_attention(tf.nn.softmax(scores + mask), training=training)
+        mixed = tf.matmul(weights, self._split(self.value(rows)))
+        return tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [-1, wanted.shape[1], self.dim])
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[B, L, dim] → [B, heads, L, dim / heads]."""
+        split = tf.reshape(x, [-1, x.shape[1], self.heads, self.dim // self.heads])
+        return tf.transpose(split, [0, 2, 1, 3])
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        sizes = {"dim": self.dim, "heads": self.heads, "feedforward": self.width}
+        return {**super().get_config(), **sizes, "dropout": self.rate}
+
+
+@tf.keras.utils.register_keras_serializable(_PACKAGE)
+class SASRec(tfrs.Model):  # type: ignore[misc]
+    """A sequential recommender whose item table is both its input and its output layer.
+
+    >>> model = SASRec(SASRecConfig(n_items=150, length=4, dim=8))
+    >>> answer = model.recommend(tf.constant([[0, 0, 5, 7]]))
+    >>> answer["items"].shape.as_list(), answer["scores"].shape.as_list()
+    ([1, 100], [1, 100])
+    """
+
+    def __init__(self, config: SASRecConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        self.item_table = _table(config.n_items + 1, config.dim)
+        self.position_table = _table(config.length, config.dim)
+        self.blocks = [
+            Block(config.dim, config.heads, config.feedforward, config.dropout)
+            for _ in range(config.blocks)
+        ]
+        self.norm = _norm()
+        self.drop = _dropout(config.dropout)
+        self.item_bias = None
+        if config.item_bias:
+            self.item_bias = self.add_weight("item_bias", [config.n_items + 1], initializer="zeros")
+
+    def call(self, history: Tensor, training: bool = False) -> Tensor:
+        """The same as `hidden`."""
+        return self.hidden(history, training=training)
+
+    def hidden(self, history: Tensor, training: bool = False) -> Tensor:
+        """Reads a history: int32 [B, length], 0 is padding → float32 [B, length, dim]."""
+        x, mask = self._embed(history, training), attention_bias(history)
+        for block in self.blocks:
+            x = block(x, mask, training=training)
+        return self.norm(x)
+
+    def last(self, history: Tensor) -> Tensor:
+        """`hidden`'s last row alone, cheaper: int32 [B, length] → float32 [B, dim]."""
+        x, mask = self._embed(history, False), attention_bias(history)
+        for block in self.blocks[:-1]:
+            x = block(x, mask)
+        x = self.blocks[-1](x, mask, last_only=True)
+        return tf.reshape(self.norm(x), [-1, self.config.dim])
+
+    def _embed(self, history: Tensor, training: bool) -> Tensor:
+        # The table starts small because it scores, too; as an input it is brought to unit size.
+        x = self.item_table(history) * self.config.dim**0.5
+        x = x + self.position_table(tf.range(self.config.length))
+        return self.drop(x, training=training)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores all items, padding too: float32 [..., dim] → float32 [..., n_items + 1]."""
+        scores = self._matches(hidden)
+        return scores if self.item_bias is None else scores + self.item_bias
+
+    def item_logits(self, hidden: Tensor) -> Tensor:
+        """`logits` with padding's far below all others, so that it is never chosen."""
+        mask = np.zeros(self.config.n_items + 1, np.float32)
+        mask[0] = MASKED
+        # Added to the bias first: the scores are large, and each pass over them costs.
+        return self._matches(hidden) + (mask if self.item_bias is None else self.item_bias + mask)
+
+    def _matches(self, hidden: Tensor) -> Tensor:
+        # Read at every call: a compressor may have put another layer in the table's place.
+        return tf.matmul(hidden, self.item_table.embeddings, transpose_b=True)
+
+    def compute_loss(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Mean full-softmax cross-entropy over every position that has a target.
+
+        Args:
+          inputs: windows, int32 [B, length + 1], padded with 0 on the left.
+          training: whether to drop.
+
+        Returns:
+          float32 [], in nats.
+        """
+        hidden, targets = self.hidden(inputs[:, :-1], training=training), inputs[:, 1:]
+        real = tf.not_equal(targets, 0)
+        # Padding is left out before the scores: they are by far the largest part of the work.
+        scores = self.item_logits(tf.boolean_mask(hidden, real))
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tf.boolean_mask(targets, real), scores
+        )
+        return tf.reduce_mean(losses)
+
+    def recommend(self, history: Tensor) -> dict[str, Tensor]:
+        """The best items for one history.
+
+        Args:
+          history: int32 [1, length], oldest first, padded with 0 on the left.
+
+        Returns:
+          items: int32 [1, 100], best first, never item 0. scores: float32 [1, 100].
+        """
+        scores = self.item_logits(self.last(history))
+        best, items = tf.math.top_k(scores, TOP)
+        return {"items": items, "scores": best}
+
+    def score(self, history: Tensor, candidates: Tensor) -> dict[str, Tensor]:
+        """Scores of chosen items, equal to `recommend`'s.
+
+        Args:
+          history: int32 [1, length]. candidates: int32 [n], item ids.
+
+        Returns:
+          scores: float32 [1, n].
+        """
+        scores = self.item_logits(self.last(history))
+        return {"scores": tf.gather(scores, candidates, axis=1)}
+
+    def get_config(self) -> dict[str, Any]:
+        """The fields of `SASRecConfig`, and the model's name."""
+        return {"name": self.name, **asdict(self.config)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SASRec:
+        """Makes a model of these sizes, with new weights."""
+        fields = dict(config)
+        name = fields.pop("name", None)
+        return cls(SASRecConfig(**fields), name=name)

@@ -1,0 +1,232 @@
+"""Trains a reference model: python -m experiments.train --config=PATH.json --out=DIR.
+
+Stops cleanly on SIGINT or SIGTERM; the same command resumes at the step where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from absl import app, flags
+
+from experiments import ranking
+from experiments.data import movielens
+from experiments.files import replacing, save_arrays
+from experiments.models import tf
+from experiments.models.sasrec import SASRec, SASRecConfig
+from experiments.training import Stopped, Trainer, TrainingConfig
+
+CONFIG = flags.DEFINE_string("config", None, "The JSON file that says what to train and how.")
+OUT = flags.DEFINE_string("out", None, "The folder for weights, results and checkpoint.")
+DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
+EPOCHS = flags.DEFINE_integer("epochs", None, "Instead of the config's number of epochs.")
+
+K = 10
+EVALUATION_BATCH = 512
+PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
+Array = npt.NDArray[Any]
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], TrainingConfig]:
+    """Reads a config file.
+
+    Returns:
+      The fields of SASRecConfig except n_items, and the training's settings.
+
+    Raises:
+      ValueError: if a section or field is missing, unknown or out of range; it names the file.
+    """
+    try:
+        content = json.loads(path.read_text())
+        if sorted(content) != ["model", "training"]:
+            raise ValueError(f'received sections {sorted(content)}, expected "model", "training"')
+        SASRecConfig(n_items=1, **content["model"])
+        return content["model"], TrainingConfig(**content["training"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def evaluate(model: SASRec, data: movielens.MovieLens, split: movielens.Split) -> Array:
+    """Each user's rank of the target, seen items masked: int64 [n_users]."""
+    history, target, seen = movielens.inputs(data, split, model.config.length)
+    score = tf.function(lambda rows: model.logits(model.last(rows)), reduce_retracing=True)
+    ranks = []
+    for start in range(0, len(target), EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        scores = score(tf.constant(history[part])).numpy()
+        ranks.append(ranking.rank_of_target(scores, target[part], seen[part]))
+    return np.concatenate(ranks)
+
+
+def build(config: SASRecConfig) -> SASRec:
+    """A model with its weights made."""
+    model = SASRec(config)
+    model(tf.zeros([1, config.length], tf.int32))
+    return model
+
+
+def load_model(folder: Path) -> SASRec:
+    """The trained model in a folder that `main` wrote.
+
+    Raises:
+      FileNotFoundError: if config.json or weights.npz is missing.
+      ValueError: if the weights do not fit the config.
+    """
+    config = json.loads((folder / "config.json").read_text())
+    model = build(SASRecConfig(**config["model"]))
+    with np.load(folder / "weights.npz") as arrays:
+        weights = [arrays[key] for key in arrays.files]
+    found, expected = [w.shape for w in weights], [tuple(w.shape) for w in model.weights]
+    if found != expected:
+        raise ValueError(f"{folder}: received weights {found}, expected {expected}.")
+    model.set_weights(weights)
+    return model
+
+
+def save_model(model: SASRec, folder: Path) -> None:
+    """Writes weights.npz: the weights under their names, in the order of `model.weights`."""
+    arrays = {f"{i:03d}/{weight.name}": weight.numpy() for i, weight in enumerate(model.weights)}
+    save_arrays(folder / "weights.npz", arrays)
+
+
+class StopRequest:
+    """Remembers a SIGINT or SIGTERM, so that training can end between two steps."""
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def install(self) -> None:
+        """From now on the first signal asks to stop; a second one acts as usual."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._remember)
+
+    def _remember(self, number: int, frame: object) -> None:
+        self.received = number
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def __call__(self) -> bool:
+        return bool(self.received)
+
+
+def report(trainer: Trainer, data: movielens.MovieLens, model: SASRec) -> dict[str, Any]:
+    """What results.json holds; evaluates the test split, once, with the best weights."""
+    ranks = evaluate(model, data, "test")
+    hit_rate, ndcg = ranking.hr_ndcg(ranks, K)
+    progress = trainer.progress
+    return {
+        "test": {f"hr@{K}": hit_rate, f"ndcg@{K}": ndcg, "users": len(ranks)},
+        "best_epoch": progress.best_epoch,
+        "validation": progress.curve,
+        "seconds": round(progress.seconds, 1),
+        "seed": trainer.config.seed,
+        "command": shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]]),
+        "versions": {name: metadata.version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
+        "machine": {"cpu": cpu_model(), "cpu_count": os.cpu_count()},
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name, as well as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def train(
+    config: Path,
+    out: Path,
+    data: movielens.MovieLens,
+    epochs: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Trains to the end, or on from where an earlier run in `out` stopped.
+
+    Args:
+      config: the JSON file. epochs: instead of the config's.
+      out: gets weights.npz, config.json and results.json at the end, checkpoint.npz until then.
+      stop: asked between two steps.
+
+    Returns:
+      What stands in results.json; at once where an earlier run came to its end.
+
+    Raises:
+      ValueError: if config is not valid, or `out` belongs to a run with other settings.
+      Stopped: when stopped; the state is in checkpoint.npz.
+    """
+    sizes, settings = read_config(config)
+    settings = replace(settings, epochs=epochs) if epochs is not None else settings
+    model_config = SASRecConfig(n_items=data.n_items, **sizes)
+    made = {"model": asdict(model_config), "training": asdict(settings)}
+    if finished := _finished(out, made):
+        return finished
+    tf.keras.utils.set_random_seed(settings.seed)
+    model = build(model_config)
+
+    def validate() -> tuple[float, float]:
+        return ranking.hr_ndcg(evaluate(model, data, "validation"), K)
+
+    windows = movielens.windows(data, model_config.length)
+    trainer = Trainer(model, windows, settings, out / "checkpoint.npz", validate)
+    trainer.run(stop)
+    model.set_weights(trainer.progress.best)
+    results = report(trainer, data, model)
+    save_model(model, out)
+    _write_json(out / "config.json", made)
+    _write_json(out / "results.json", results)
+    trainer.checkpoint.path.unlink(missing_ok=True)
+    return results
+
+
+def _finished(out: Path, made: dict[str, Any]) -> dict[str, Any] | None:
+    """The results of a run that came to its end in `out`, if there was one."""
+    if not (out / "results.json").exists():
+        return None
+    found = json.loads((out / "config.json").read_text())
+    if found != made:
+        raise ValueError(
+            f"{out} holds a model trained with {found}, expected {made}. Choose another --out."
+        )
+    results: dict[str, Any] = json.loads((out / "results.json").read_text())
+    return results
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command line."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Received {argv[1:]}, expected flags only.")
+    data = movielens.load(Path(DATA.value) if DATA.value else None)
+    stop = StopRequest()
+    stop.install()
+    try:
+        results = train(Path(CONFIG.value), Path(OUT.value), data, EPOCHS.value, stop)
+    except Stopped as error:
+        print(error, file=sys.stderr)
+        sys.exit(128 + stop.received)
+    print(json.dumps({"out": OUT.value, **results["test"]}))
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "out"])
+    app.run(main)

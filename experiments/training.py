@@ -1,0 +1,159 @@
+"""The training loop of the reference models: stops at any step, resumes at the same one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import progress as bars
+
+from experiments.models import tf
+from experiments.state import Array, Checkpoint, generator_states
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Attributes:
+      seed: of the weights, the order of windows, and dropout.
+      batch: windows in a step.
+      epochs: passes over the windows; the learning rate reaches zero at the end of the last.
+      peak_learning_rate: Adam's, reached after the warm-up.
+      warmup_steps: steps of linear warm-up.
+
+    Raises:
+      ValueError: if a field is out of range.
+    """
+
+    seed: int
+    batch: int
+    epochs: int
+    peak_learning_rate: float
+    warmup_steps: int
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "epochs", "peak_learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"Received {name}={getattr(self, name)}, expected more than 0.")
+        if self.warmup_steps < 0:
+            raise ValueError(f"Received warmup_steps={self.warmup_steps}, expected at least 0.")
+
+
+class Stopped(Exception):
+    """Training was asked to stop, and has saved its state."""
+
+
+def batches(windows: Array, config: TrainingConfig, epoch: int, first: int) -> Iterator[Array]:
+    """The batches of an epoch from the step `first` on, in an order that seed and epoch decide.
+
+    The last, incomplete batch is left out; shuffled anew, it is another one in every epoch.
+
+    Raises:
+      ValueError: if there are fewer windows than a batch needs.
+    """
+    if len(windows) < config.batch:
+        raise ValueError(f"Received {len(windows)} windows, expected at least {config.batch}.")
+    order = np.random.default_rng([config.seed, epoch]).permutation(len(windows))
+    for step in range(first, len(windows) // config.batch):
+        yield windows[order[step * config.batch : (step + 1) * config.batch]]
+
+
+def make_optimizer(config: TrainingConfig, n_windows: int) -> Any:
+    """Adam with a linear warm-up and a cosine decay to zero over all epochs."""
+    steps = config.epochs * (n_windows // config.batch)
+    schedule = tf.keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=max(1, steps - config.warmup_steps),
+        warmup_target=config.peak_learning_rate,
+        warmup_steps=config.warmup_steps,
+    )
+    return tf.keras.optimizers.Adam(schedule)
+
+
+class Trainer:
+    """Trains a model on windows, validates after each epoch, and saves its state.
+
+    Args:
+      model: a built Keras model with a `train_step` whose logs have "loss".
+      windows: int32 [n, length + 1].
+      config: how to train.
+      checkpoint: the file to resume from and to save to.
+      validate: returns (HR, NDCG) of the model as it is.
+
+    Raises:
+      ValueError: if the checkpoint belongs to a run with other settings.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        windows: Array,
+        config: TrainingConfig,
+        checkpoint: Path,
+        validate: Callable[[], tuple[float, float]],
+    ) -> None:
+        self.model, self.windows, self.config, self.validate = model, windows, config, validate
+        self.steps = len(windows) // config.batch
+        optimizer = make_optimizer(config, len(windows))
+        optimizer.build(model.trainable_variables)
+        model.compile(optimizer)
+        variables = [*model.weights, *optimizer.variables, *generator_states(model)]
+        identity = {"training": asdict(config), "windows": list(windows.shape)}
+        self.checkpoint = Checkpoint(checkpoint, variables, identity)
+        self.progress = self.checkpoint.restore()
+        self._step = tf.function(model.train_step)
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Trains to the end of the last epoch.
+
+        Args:
+          stop: asked between two steps whether to stop.
+
+        Raises:
+          Stopped: when stopped; the state is saved.
+        """
+        with bars.Progress(*bars.Progress.get_default_columns()) as shown:
+            bar = shown.add_task("training", total=self.config.epochs * self.steps)
+            while self.progress.epoch < self.config.epochs:
+                started = time.monotonic()
+                for loss in self._epoch(stop, started):
+                    done = self.progress.epoch * self.steps + self.progress.step
+                    text = f"epoch {self.progress.epoch + 1} loss {loss:.3f}"
+                    shown.update(bar, description=text, completed=done)
+                self._end_epoch(started)
+                row = self.progress.curve[-1]
+                text = "epoch {epoch} loss {loss:.4f} HR@10 {hr:.4f} NDCG@10 {ndcg:.4f}"
+                shown.print(text.format(**row) + f" {row['seconds']:.0f} s")
+
+    def _epoch(self, stop: Callable[[], bool], started: float) -> Iterator[float]:
+        """The remaining steps of an epoch; yields the mean loss so far after each."""
+        progress = self.progress
+        for batch in batches(self.windows, self.config, progress.epoch, progress.step):
+            if stop():
+                progress.epoch_seconds += time.monotonic() - started
+                self.checkpoint.save(progress)
+                raise Stopped(
+                    f"Stopped after {progress.step} of {self.steps} steps of epoch "
+                    f"{progress.epoch + 1}; saved in {self.checkpoint.path}. Run the same command "
+                    "to go on."
+                )
+            progress.loss_sum += float(self._step(tf.constant(batch))["loss"])
+            progress.step += 1
+            yield progress.loss_sum / progress.step
+
+    def _end_epoch(self, started: float) -> None:
+        progress = self.progress
+        hit_rate, ndcg = self.validate()
+        seconds = progress.epoch_seconds + time.monotonic() - started
+        row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / self.steps}
+        progress.curve.append({**row, "hr": hit_rate, "ndcg": ndcg, "seconds": round(seconds, 2)})
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        progress.loss_sum, progress.epoch_seconds = 0.0, 0.0
+        if progress.best_epoch == progress.epoch:
+            progress.best = self.model.get_weights()
+        self.checkpoint.save(progress)

@@ -1,0 +1,250 @@
+"""experiments.train: learns, stops anywhere, resumes to the same weights, keeps the best epoch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import train as script
+from experiments.data.movielens import MovieLens
+from experiments.models import tf
+from experiments.state import Checkpoint, Progress
+from experiments.training import Stopped, TrainingConfig, batches, make_optimizer
+
+N_ITEMS = 30
+CONFIG = {
+    "model": {"length": 8, "dim": 8, "blocks": 1, "heads": 2, "feedforward": 16, "dropout": 0.3},
+    "training": {
+        "seed": 3, "batch": 16, "epochs": 4, "peak_learning_rate": 0.03, "warmup_steps": 2,
+    },
+}  # fmt: skip
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Users who walk through the items in order, from where they happen to start."""
+    starts = np.random.default_rng(0).integers(0, N_ITEMS, 80)
+    walks = [((start + np.arange(14)) % N_ITEMS + 1).astype(np.int32) for start in starts]
+    return MovieLens(("", *(f"item {i}" for i in range(N_ITEMS))), walks)
+
+
+def config_file(folder, **changes):
+    path = folder / "config-to-train.json"
+    path.write_text(json.dumps({**CONFIG, "training": {**CONFIG["training"], **changes}}))
+    return path
+
+
+def weights(folder):
+    with np.load(folder / "weights.npz") as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """The folder of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("trained")
+    script.train(config_file(folder), folder / "out", data)
+    return folder / "out"
+
+
+def stop_after(steps):
+    calls = count()
+    return lambda: next(calls) == steps
+
+
+def test_it_learns(trained):
+    results = json.loads((trained / "results.json").read_text())
+    losses = [row["loss"] for row in results["validation"]]
+    assert losses[-1] < losses[0] - 0.3
+    assert results["test"]["hr@10"] > 0.6  # by chance 10 of about 17 unseen items, 0.59 … never 1
+
+
+def test_results_say_what_made_them(trained):
+    results = json.loads((trained / "results.json").read_text())
+    assert [row["epoch"] for row in results["validation"]] == [1, 2, 3, 4]
+    best = max(results["validation"], key=lambda row: row["ndcg"])
+    assert results["best_epoch"] == best["epoch"]
+    assert (results["seed"], results["test"]["users"]) == (3, 80)
+    assert results["versions"]["tensorflow"] == tf.__version__
+    assert results["machine"]["cpu_count"] == os.cpu_count()
+    assert sorted(path.name for path in trained.iterdir()) == [
+        "config.json", "results.json", "weights.npz"]  # fmt: skip
+
+
+def test_the_model_loads_as_it_was_evaluated(trained, data):
+    model = script.load_model(trained)
+    ranks = script.evaluate(model, data, "test")
+    results = json.loads((trained / "results.json").read_text())
+    assert script.ranking.hr_ndcg(ranks) == tuple(results["test"][k] for k in ("hr@10", "ndcg@10"))
+    ranks = script.evaluate(model, data, "validation")
+    best = results["validation"][results["best_epoch"] - 1]
+    assert script.ranking.hr_ndcg(ranks) == (best["hr"], best["ndcg"])
+
+
+@pytest.mark.parametrize("steps", [0, 7, 10])
+def test_a_resumed_run_ends_with_the_same_weights(steps, trained, data, tmp_path):
+    config, out = config_file(tmp_path), tmp_path / "out"
+    with pytest.raises(Stopped, match="Stopped after . of 10 steps .* Run the same command"):
+        script.train(config, out, data, stop=stop_after(steps))
+    assert [path.name for path in out.iterdir()] == ["checkpoint.npz"]
+    tf.keras.utils.set_random_seed(99)  # a new process would have another state
+    results = script.train(config, out, data)
+    expected = weights(trained)
+    assert weights(out).keys() == expected.keys()
+    for name, weight in weights(out).items():
+        np.testing.assert_array_equal(weight, expected[name], err_msg=name)
+    before = json.loads((trained / "results.json").read_text())["validation"]
+    assert [row["ndcg"] for row in results["validation"]] == [row["ndcg"] for row in before]
+    losses = [row["loss"] for row in results["validation"]]
+    assert losses == pytest.approx([row["loss"] for row in before], rel=1e-6)
+
+
+def test_the_best_epoch_is_kept_not_the_last(data, tmp_path, monkeypatch):
+    values, kept = iter([0.1, 0.9, 0.9, 0.2]), []
+    real = script.save_model
+    monkeypatch.setattr(
+        script,
+        "save_model",
+        lambda model, out: (kept.append(model.get_weights()), real(model, out)),
+    )
+    monkeypatch.setattr(
+        script.ranking, "hr_ndcg", lambda ranks, k=10: (0.5, next(values, 0.0)))  # fmt: skip
+    results = script.train(config_file(tmp_path), tmp_path / "out", data)
+    assert results["best_epoch"] == 2  # the first of equals
+    values = iter([0.1, 0.9])
+    # The same run with the same schedule, stopped where its third epoch begins.
+    with pytest.raises(Stopped):
+        script.train(config_file(tmp_path), tmp_path / "two", data, stop=stop_after(20))
+    with np.load(tmp_path / "two" / "checkpoint.npz") as arrays:
+        for index, weight in enumerate(kept[0]):
+            np.testing.assert_array_equal(weight, arrays[f"variable/{index}"])
+
+
+def test_a_finished_run_is_not_trained_again(trained, data, tmp_path):
+    before = (trained / "weights.npz").stat().st_mtime_ns
+    results = script.train(config_file(tmp_path), trained, data)
+    assert results == json.loads((trained / "results.json").read_text())
+    assert (trained / "weights.npz").stat().st_mtime_ns == before
+
+
+def test_a_folder_of_another_run_is_refused(trained, data, tmp_path):
+    with pytest.raises(ValueError, match="holds a model trained with .*Choose another --out"):
+        script.train(config_file(tmp_path, seed=4), trained, data)
+
+
+def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
+    with pytest.raises(Stopped):
+        script.train(config_file(tmp_path), tmp_path / "out", data, stop=stop_after(1))
+    with pytest.raises(ValueError, match="belongs to a run with .*delete the file to start anew"):
+        script.train(config_file(tmp_path, batch=8), tmp_path / "out", data)
+
+
+def test_weights_that_do_not_fit_are_refused(trained, tmp_path):
+    made = json.loads((trained / "config.json").read_text())
+    made["model"]["dim"] = 4
+    (tmp_path / "config.json").write_text(json.dumps(made))
+    (tmp_path / "weights.npz").write_bytes((trained / "weights.npz").read_bytes())
+    with pytest.raises(ValueError, match="received weights .*expected"):
+        script.load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "config.json: "),
+        ('{"model": {}}', "received sections .'model'., expected"),
+        ('{"model": {"width": 3}, "training": {}}', "config.json: .*unexpected .*'width'"),
+        ('{"model": {"dim": 0}, "training": {}}', "dim=0, expected at least 1"),
+        ('{"model": {}, "training": {"seed": 1}}', "config.json: .*missing"),
+    ],
+)
+def test_a_bad_config_is_named(content, message, tmp_path):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        script.read_config(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("batch", 0), ("epochs", -1), ("peak_learning_rate", 0.0)]
+)
+def test_settings_out_of_range_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value}, expected more than 0"):
+        TrainingConfig(**{**CONFIG["training"], name: value})
+    with pytest.raises(ValueError, match="warmup_steps=-1, expected at least 0"):
+        TrainingConfig(**{**CONFIG["training"], "warmup_steps": -1})
+
+
+def test_the_committed_configs_are_valid():
+    configs = list((ROOT / "experiments" / "configs").glob("*.json"))
+    assert ROOT / "experiments" / "configs" / "teacher.json" in configs
+
+
+def test_the_teachers_config_is_the_known_recipe():
+    sizes, settings = script.read_config(ROOT / "experiments" / "configs" / "teacher.json")
+    assert (sizes["dim"], sizes["blocks"], sizes["length"]) == (64, 2, 64)
+    assert (settings.batch, settings.peak_learning_rate) == (128, 2e-3)
+
+
+def test_an_epoch_holds_each_window_once_in_its_own_order():
+    settings, windows = TrainingConfig(**CONFIG["training"]), np.arange(50)[:, None]
+    first, second = (np.concatenate(list(batches(windows, settings, e, 0))) for e in (0, 1))
+    assert len(first) == 48 == len(np.unique(first))
+    assert (first != second).any()
+    rest = np.concatenate(list(batches(windows, settings, 0, 2)))
+    np.testing.assert_array_equal(rest, first[32:])
+
+
+def test_too_few_windows_are_refused():
+    with pytest.raises(ValueError, match="Received 15 windows, expected at least 16"):
+        next(batches(np.zeros((15, 9)), TrainingConfig(**CONFIG["training"]), 0, 0))
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero():
+    settings = TrainingConfig(seed=0, batch=10, epochs=5, peak_learning_rate=0.5, warmup_steps=20)
+    schedule = make_optimizer(settings, n_windows=109)._learning_rate
+    rates = [float(schedule(step)) for step in (0, 10, 20, 35, 50)]
+    assert rates == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-6)
+
+
+def test_a_checkpoint_brings_back_progress_and_variables(tmp_path):
+    variables = [tf.Variable([1.0, 2.0]), tf.Variable(5, dtype=tf.int64)]
+    progress = Progress(2, 3, [{"epoch": 1, "ndcg": 0.5, "seconds": 2.0}], [np.eye(2)], 1.5, 0.5)
+    Checkpoint(tmp_path / "c.npz", variables, {"a": 1}).save(progress)
+    for variable in variables:
+        variable.assign_add(tf.ones_like(variable))
+    restored = Checkpoint(tmp_path / "c.npz", variables, {"a": 1}).restore()
+    assert [variable.numpy().tolist() for variable in variables] == [[1.0, 2.0], 5]
+    np.testing.assert_array_equal(restored.best.pop(), progress.best.pop())
+    assert restored == progress
+    assert (restored.best_epoch, restored.seconds) == (1, 2.0)
+
+
+def test_without_a_checkpoint_training_starts_anew(tmp_path):
+    assert Checkpoint(tmp_path / "c.npz", [], {}).restore() == Progress()
+
+
+def test_a_signal_asks_to_stop_once():
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    stop = script.StopRequest()
+    try:
+        stop.install()
+        assert not stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop() and stop.received == signal.SIGTERM
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def test_the_command_wants_its_flags():
+    command = [sys.executable, "-m", "experiments.train"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "--config" in done.stderr

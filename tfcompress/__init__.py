@@ -1,0 +1,37 @@
+"""tfcompress makes Keras and TFRS search and recommendation models small and fast, and proves it.
+
+Spec says what you want. Plan says what will happen to each layer, or why nothing will. Techniques
+do it. Export proves it. Report says what it saved.
+"""
+
+import tfcompress.keras  # noqa: F401  (first: it chooses the Keras that everything else uses)
+from tfcompress.apply import apply, distill, finalize
+from tfcompress.distillation import Distiller, Outputs
+from tfcompress.errors import (
+    CopyError,
+    ExportError,
+    SpecError,
+    StaleReferenceError,
+    SurgeryError,
+    TfcompressError,
+)
+from tfcompress.layers import register_weights, scores
+from tfcompress.plan import Plan, plan
+from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
+from tfcompress.spec import Rule, Spec, rule
+from tfcompress.techniques import (
+    AbsMax,
+    Deviations,
+    Distill,
+    Factorize,
+    Fraction,
+    KeptEnergy,
+    PerBlock,
+    PerChannel,
+    PerTensor,
+    Prune,
+    Quantize,
+)
+from tfcompress.where import by_name, by_size, by_type
+
+__version__ = "0.1.0"

@@ -1,0 +1,114 @@
+"""Apply: a model with the layers that a spec asks for; and back to plain layers, finalized."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcompress.distillation import Distiller, Forward
+from tfcompress.layers import Compressed
+from tfcompress.plan import Plan, plan
+from tfcompress.spec import Spec
+from tfcompress.surgery import Replacements, copy_model, replace_layers, walk
+from tfcompress.surgery.structure import remember
+from tfcompress.techniques import Distill
+
+
+def apply(model: Any, spec: Spec, in_place: bool = False) -> Any:
+    """A compressed model: compile, fit, save and load it like any other.
+
+    Args:
+        model: a built Sequential, Functional, subclassed or `tfrs.Model`.
+        spec: what is wanted; `plan(model, spec)` shows it first.
+        in_place: change a subclassed model itself instead of a copy. If anything fails, everything
+            is put back.
+
+    Returns:
+        A new, uncompiled model. Shared layers are still shared; where nothing applies it is a copy.
+
+    Raises:
+        SpecError: see `plan`.
+        CopyError: the model cannot be copied faithfully; the message names the attribute.
+        StaleReferenceError: a closure, dataset or index would go on using a replaced layer.
+
+    Example:
+        >>> import tf_keras as keras
+        >>> import tfcompress as tfc
+        >>> model = keras.Sequential([keras.layers.Dense(8, input_shape=(4,))])
+        >>> spec = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Prune(sparsity=0.5))])
+        >>> student = tfc.apply(model, spec)
+        >>> float((student.layers[0].kernel.numpy() == 0).mean())
+        0.5
+    """
+    plan(model, spec)  # every check, before the first change
+    target = model if in_place else copy_model(model)
+    return _carried_out(target, plan(target, spec))
+
+
+def _carried_out(model: Any, planned: Plan) -> Any:
+    replacements = Replacements()
+    paths = set()
+    for layer in planned.layers:
+        if not layer.steps:
+            continue
+        new = layer.before.layer
+        for step in layer.steps:
+            new = step.apply(new)
+        if new is not layer.before.layer:
+            replacements.put(layer.before.layer, new)
+            paths.add(layer.path)
+    return remember(replace_layers(model, replacements), paths)
+
+
+def distill(
+    student: Any,
+    teacher: Any,
+    temperature: float = 1.0,
+    weight: float = 0.5,
+    forward: Forward | None = None,
+) -> Distiller:
+    """A model that trains `student` with its teacher; see `Distiller` for the loss.
+
+    Args:
+        student: the model to train, compressed or not; its outputs are logits.
+        teacher: the model to learn from; it is not changed.
+        temperature: softens both distributions; above 0.
+        weight: share of the teacher's part in the loss, 0 to 1.
+        forward: from (student, teacher, batch) to `Outputs`, where calling both models on the
+            features is not what is wanted.
+
+    Raises:
+        SpecError: a setting out of range, or a student that gives probabilities.
+
+    Example:
+        >>> import tf_keras as keras
+        >>> import tfcompress as tfc
+        >>> teacher = keras.Sequential([keras.layers.Dense(3, input_shape=(4,))])
+        >>> student = keras.Sequential([keras.layers.Dense(3, input_shape=(4,))])
+        >>> tfc.distill(student, teacher, temperature=2.0).weight
+        0.5
+    """
+    return Distill(temperature, weight).apply(student, teacher, forward)
+
+
+def finalize(model: Any) -> Any:
+    """A copy in which every `Compressed` layer is a plain one with the weights that training saw.
+
+    Factorized layers stay; a `Distiller` gives its student.
+
+    Example:
+        >>> import tf_keras as keras
+        >>> import tfcompress as tfc
+        >>> model = keras.Sequential([keras.layers.Dense(8, input_shape=(4,))])
+        >>> student = tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(4))]))
+        >>> type(tfc.finalize(student).layers[0]).__name__
+        'Dense'
+    """
+    model = model.student if isinstance(model, Distiller) else model
+    new = copy_model(model)
+    replacements = Replacements()
+    paths = set()
+    for held in walk(new):
+        if isinstance(held.layer, Compressed):
+            replacements.put(held.layer, held.layer.finalized())
+            paths.add(held.path)
+    return remember(replace_layers(new, replacements), paths)

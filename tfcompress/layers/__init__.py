@@ -1,0 +1,20 @@
+"""Keras layers that a compressed model is made of."""
+
+from tfcompress.layers.compressed import Compressed
+from tfcompress.layers.factorized import FactorizedDense, FactorizedEmbedding
+from tfcompress.layers.mask import Mask
+from tfcompress.layers.quantizer import FakeQuantizer
+from tfcompress.layers.scores import scores
+from tfcompress.layers.weights import WeightRole, register_weights, weight_roles
+
+__all__ = [
+    "Compressed",
+    "FactorizedDense",
+    "FactorizedEmbedding",
+    "FakeQuantizer",
+    "Mask",
+    "WeightRole",
+    "register_weights",
+    "scores",
+    "weight_roles",
+]

@@ -1,0 +1,212 @@
+"""The one wrapper that masks and fake-quantizes any layer's weights."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tfcompress.keras import keras, tf
+from tfcompress.layers.weights import weight_roles
+
+
+@keras.utils.register_keras_serializable("tfcompress")
+class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
+    """A layer that computes with transformed weights, and trains the ones beneath them.
+
+    Inside a call, and wherever somebody reads `layer.kernel` or `layer.embeddings`, the weight is
+    the transformed one: `t2(t1(weight))`. Nothing has to be stripped or called back: `finalized`
+    gives the plain layer with those weights.
+
+    Args:
+        layer: the layer to wrap.
+        transforms: for each weight's name, what is done to it, in order.
+
+    Example:
+        >>> import tensorflow as tf, tf_keras as keras
+        >>> from tfcompress.layers import Compressed, FakeQuantizer
+        >>> layer = Compressed(keras.layers.Dense(3), {"kernel": [FakeQuantizer(bits=2)]})
+        >>> layer(tf.ones((1, 4))).shape.as_list()
+        [1, 3]
+        >>> len(set(layer.kernel.numpy().ravel().round(6)) - {0.0}) <= 2
+        True
+    """
+
+    def __init__(
+        self, layer: Any, transforms: Mapping[str, Sequence[Any]], **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("name", layer.name)
+        super().__init__(layer, **kwargs)
+        self._transforms = {name: list(chain) for name, chain in transforms.items()}
+        self._ready = False
+        self._counted: dict[int, Any] = {}
+        self.supports_masking = layer.supports_masking
+        if layer.built:
+            self._add_transform_weights()
+            self.built = True
+
+    def build(self, input_shape: Any = None) -> None:
+        """Builds the layer inside, then what the transforms keep."""
+        if not self.layer.built:
+            self.layer.build(input_shape)
+            self.layer.built = True
+        self._add_transform_weights()
+        self.built = True
+
+    def _add_transform_weights(self) -> None:
+        if self._ready:
+            return
+        self._ready = True
+        for name, chain in self._transforms.items():
+            for transform in chain:
+                transform.build(self, name, vars(self.layer)[name])
+
+    def add_transform(self, name: str, transform: Any) -> None:
+        """Puts one more transform behind a built layer's others, at work from now on."""
+        weight = self.effective(name) if name in self._transforms else vars(self.layer)[name]
+        transform.build(self, name, weight)
+        transform.start(weight)
+        self._transforms.setdefault(name, []).append(transform)
+
+    @tf.autograph.experimental.do_not_convert
+    def call(self, inputs: Any, *args: Any, training: Any = None, **kwargs: Any) -> Any:
+        """What the layer computes with its transformed weights."""
+        self._advance_if(training)
+        if self.layer._expects_training_arg:
+            kwargs["training"] = training
+        if isinstance(self.layer, keras.layers.Embedding):
+            return self._lookup(inputs)
+        with self._transformed():
+            return self.layer(inputs, *args, **kwargs)
+
+    def _lookup(self, ids: Any) -> Any:
+        # Only the rows of the batch are transformed, so that a large table's gradient stays sparse.
+        ids = ids if ids.dtype in (tf.int32, tf.int64) else tf.cast(ids, tf.int32)
+        table = vars(self.layer)["embeddings"]
+        rows = tf.gather(table, ids)
+        for transform in self._transforms["embeddings"]:
+            rows = transform.rows(table, rows, ids)
+        return rows
+
+    def _advance_if(self, training: Any) -> None:
+        if training is None or (isinstance(training, (bool, int)) and not training):
+            return
+        if not self._first_call_of_step():
+            return
+        if isinstance(training, (bool, int)):
+            self._advance()
+        else:
+            tf.cond(tf.cast(training, tf.bool), self._advance, lambda: None)
+
+    def _advance(self) -> None:
+        for name, chain in self._transforms.items():
+            for transform in chain:
+                transform.advance(vars(self.layer)[name])
+
+    def _first_call_of_step(self) -> bool:
+        # A layer that is called twice in a training step (by two towers) still takes one step:
+        # within one traced function each replica counts its first call only.
+        if tf.executing_eagerly():
+            return True
+        graph = tf.compat.v1.get_default_graph()
+        while getattr(graph, "outer_graph", None) is not None and not _is_eager(graph.outer_graph):
+            graph = graph.outer_graph
+        context = tf.distribute.get_replica_context()
+        replica = context.replica_id_in_sync_group if context is not None else 0
+        replica = replica if isinstance(replica, int) else 0
+        known = self._counted.get(replica)
+        if known is not None and known() is graph:
+            return False
+        self._counted[replica] = weakref.ref(graph)
+        return True
+
+    def effective(self, name: str) -> Any:
+        """The transformed weight, a float tensor of the weight's own shape."""
+        weight = vars(self.layer)[name]
+        result = tf.convert_to_tensor(weight)
+        for transform in self._transforms[name]:
+            result = transform(result)
+        return result
+
+    @contextmanager
+    def _transformed(self) -> Iterator[None]:
+        # Written past Keras's attribute tracking: the variables remain the layer's weights.
+        inside = vars(self.layer)
+        kept = {name: inside[name] for name in self._transforms}
+        inside.update({name: self.effective(name) for name in self._transforms})
+        try:
+            yield
+        finally:
+            inside.update(kept)
+
+    def __getattr__(self, name: str) -> Any:
+        layer = self.__dict__.get("layer")
+        if layer is None or name.startswith("_") or "_transforms" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if name in self._transforms or isinstance(getattr(type(layer), name, None), property):
+            with self._transformed():
+                return getattr(layer, name)
+        value = getattr(layer, name)
+        return self._under_transform(value) if getattr(value, "__self__", None) is layer else value
+
+    def _under_transform(self, method: Any) -> Any:
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._transformed():
+                return method(*args, **kwargs)
+
+        return call
+
+    @property
+    def transforms(self) -> dict[str, tuple[Any, ...]]:
+        """For each compressed weight, what is done to it, in order."""
+        return {name: tuple(chain) for name, chain in self._transforms.items()}
+
+    def finalized(self) -> Any:
+        """The layer inside, without wrapper, its weights replaced by the transformed ones."""
+        for name in self._transforms:
+            vars(self.layer)[name].assign(self.effective(name))
+        return self.layer
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask that the layer inside passes on."""
+        return self.layer.compute_mask(inputs, mask)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The output shape of the layer inside."""
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer and its transforms."""
+        chains = {
+            name: [keras.utils.serialize_keras_object(transform) for transform in chain]
+            for name, chain in self._transforms.items()
+        }
+        return {**super().get_config(), "transforms": chains}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Compressed:
+        """The wrapper of such a config."""
+        config = dict(config)
+        layer = keras.layers.deserialize(config.pop("layer"), custom_objects=custom_objects)
+        chains = {
+            name: [keras.utils.deserialize_keras_object(transform) for transform in chain]
+            for name, chain in config.pop("transforms").items()
+        }
+        return cls(layer, chains, **config)
+
+
+def _is_eager(graph: Any) -> bool:
+    return not isinstance(graph, tf.Graph) or not getattr(graph, "building_function", False)
+
+
+def raw(layer: Any) -> Any:
+    """The layer inside a `Compressed` wrapper, or the layer itself."""
+    return layer.layer if isinstance(layer, Compressed) else layer
+
+
+def compressible(layer: Any) -> bool:
+    """Whether the layer, or the one inside its wrapper, declares compressible weights."""
+    return bool(weight_roles(raw(layer)))

@@ -1,0 +1,128 @@
+"""The transform that keeps pruned weights at zero and moves the mask as its schedule says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tfcompress.keras import keras, tf
+from tfcompress.measure import WeightForm
+from tfcompress.schedules import Once, Schedule
+from tfcompress.value import from_data, to_data
+
+
+def block_magnitudes(weight: Any, block: tuple[int, int]) -> Any:
+    """Mean magnitude of each block: `[rows, columns]` to `[ceil(rows/r), ceil(columns/c)]`."""
+    if block == (1, 1):
+        return tf.abs(weight)
+    padded = _padded(tf.abs(weight), block)
+    present = _padded(tf.ones_like(weight), block)
+    return tf.reduce_sum(padded, [1, 3]) / tf.reduce_sum(present, [1, 3])
+
+
+def _padded(weight: Any, block: tuple[int, int]) -> Any:
+    rows, columns = weight.shape
+    down, right = -rows % block[0], -columns % block[1]
+    whole = tf.pad(weight, [[0, down], [0, right]])
+    return tf.reshape(
+        whole, [(rows + down) // block[0], block[0], (columns + right) // block[1], block[1]]
+    )
+
+
+def magnitude_mask(weight: Any, sparsity: Any, block: tuple[int, int]) -> Any:
+    """1 for the largest blocks of a matrix and 0 for a share of `sparsity` of them, the smallest.
+
+    Zhu and Gupta, "To prune, or not to prune" (2017). As in TF-MOT, `round(blocks * (1 - sparsity))`
+    blocks are kept, and blocks as large as the smallest kept one are kept with it.
+
+    Args:
+        weight: float `[rows, columns]`.
+        sparsity: scalar in [0, 1).
+        block: rows and columns that are kept or pruned together.
+    """
+    magnitudes = block_magnitudes(weight, block)
+    flat = tf.sort(tf.reshape(magnitudes, [-1]), direction="DESCENDING")
+    count = tf.cast(tf.size(flat), tf.float32)
+    kept = tf.cast(tf.round(count * (1.0 - tf.cast(sparsity, tf.float32))), tf.int32)
+    threshold = tf.gather(flat, tf.maximum(kept - 1, 0))
+    chosen = tf.cast((magnitudes >= threshold) & (kept > 0), weight.dtype)
+    rows, columns = weight.shape
+    return tf.repeat(tf.repeat(chosen, block[0], 0)[:rows], block[1], 1)[:, :columns]
+
+
+@keras.utils.register_keras_serializable("tfcompress")
+class Mask:
+    """Multiplies a matrix by a mask of its largest magnitudes.
+
+    Args:
+        sparsity: share of zeros in the end.
+        block: rows and columns that are kept or pruned together.
+        schedule: when the mask moves; `Once` sets it where the layer is compressed.
+    """
+
+    def __init__(
+        self, sparsity: float, block: Sequence[int] = (1, 1), schedule: Schedule | None = None
+    ) -> None:
+        self.sparsity = sparsity
+        self.block = (int(block[0]), int(block[1]))
+        self.schedule = schedule or Once()
+        self._decide = self.schedule.decider(sparsity)
+
+    def build(self, layer: Any, name: str, weight: Any) -> None:
+        """Adds the mask and the count of training steps to the wrapper's own weights."""
+        # Each replica of a distribution strategy keeps its own copy, made from the same weights:
+        # only so can it be written inside a branch of the graph.
+        how = {
+            "trainable": False,
+            "synchronization": tf.VariableSynchronization.ON_READ,
+            "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        }
+        self._mask = layer.add_weight(
+            name=f"{name}_mask", shape=weight.shape, dtype=weight.dtype, initializer="ones", **how
+        )
+        self._step = layer.add_weight(
+            name=f"{name}_step", shape=(), dtype="int64", initializer="zeros", **how
+        )
+
+    def start(self, weight: Any) -> None:
+        """Sets the mask at once, where the schedule says so."""
+        if isinstance(self.schedule, Once):
+            self._mask.assign(magnitude_mask(weight, self.sparsity, self.block))
+
+    def advance(self, weight: Any) -> None:
+        """One training step further: moves the mask where the schedule says so."""
+        if self._decide is None:
+            return
+        due, sparsity = self._decide(tf.cast(self._step, tf.int32))
+
+        def move() -> Any:
+            new = magnitude_mask(tf.stop_gradient(weight), sparsity, self.block)
+            self._mask.assign(new)
+            return True
+
+        tf.cond(due, move, lambda: False)
+        self._step.assign_add(1)
+
+    def __call__(self, weight: Any) -> Any:
+        """The matrix with its pruned weights at zero."""
+        return weight * self._mask
+
+    def rows(self, weight: Any, rows: Any, ids: Any) -> Any:
+        """The same for the rows `ids` of a table."""
+        del weight
+        return rows * tf.gather(self._mask, ids)
+
+    def planned(self, form: WeightForm) -> WeightForm:
+        """How a matrix is stored after this."""
+        return replace(form, sparsity=self.sparsity)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make the same mask, its state aside."""
+        schedule = to_data(self.schedule)
+        return {"sparsity": self.sparsity, "block": list(self.block), "schedule": schedule}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Mask:
+        """The mask of such a config."""
+        return cls(config["sparsity"], config["block"], from_data(config["schedule"]))

@@ -1,0 +1,103 @@
+"""The transform that rounds a weight onto the exporter's grid at every use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tfcompress.keras import keras, tf
+from tfcompress.layers import grid
+from tfcompress.measure import WeightForm
+
+_PACKAGE = "tfcompress"
+
+
+@keras.utils.register_keras_serializable(_PACKAGE)
+class FakeQuantizer:
+    """Rounds a matrix onto a symmetric grid of 2, 4 or 8 bits.
+
+    Args:
+        bits: width of a stored weight.
+        channel_axis: 0 or 1, the axis with a scale of its own for each entry; None: one scale.
+        block: with a channel axis, how many weights of a channel share a scale; 0: all of them.
+        deviations: the grid ends at so many standard deviations; None: at the largest magnitude.
+    """
+
+    def __init__(
+        self,
+        bits: int,
+        channel_axis: int | None = None,
+        block: int = 0,
+        deviations: float | None = None,
+    ) -> None:
+        self.bits = bits
+        self.channel_axis = channel_axis
+        self.block = block
+        self.deviations = deviations
+
+    def build(self, layer: Any, name: str, weight: Any) -> None:
+        """Nothing to keep: the scale follows the weights."""
+
+    def start(self, weight: Any) -> None:
+        """Nothing to set."""
+
+    def advance(self, weight: Any) -> None:
+        """Nothing to do at a training step."""
+
+    def __call__(self, weight: Any) -> Any:
+        """The matrix `[rows, columns]` on its grid."""
+        if self.block:
+            return self._blockwise(weight)
+        return grid.fake_quantize(weight, self._scale(weight, self._axes()), self.bits)
+
+    def rows(self, weight: Any, rows: Any, ids: Any) -> Any:
+        """The same for some `rows` of a table, `[..., columns]`; its gradient stays sparse."""
+        del ids
+        if self.channel_axis is None:
+            return grid.fake_quantize(rows, tf.reshape(self._scale(weight, [0, 1]), []), self.bits)
+        if self.block:
+            width = rows.shape[-1]
+            parts = tf.reshape(rows, [-1, width // self.block, self.block])
+            quantized = grid.fake_quantize(parts, self._scale(parts, [2]), self.bits)
+            return tf.reshape(quantized, tf.shape(rows))
+        return grid.fake_quantize(rows, self._scale(rows, [-1]), self.bits)
+
+    def _axes(self) -> list[int]:
+        return [0, 1] if self.channel_axis is None else [1 - self.channel_axis]
+
+    def _scale(self, weight: Any, axes: Sequence[int]) -> Any:
+        weight = tf.stop_gradient(weight)
+        if self.deviations is None:
+            return grid.absmax_scale(weight, list(axes), self.bits)
+        return grid.deviation_scale(weight, list(axes), self.bits, self.deviations)
+
+    def _blockwise(self, weight: Any) -> Any:
+        channels_first = weight if self.channel_axis == 0 else tf.transpose(weight)
+        rows, width = channels_first.shape
+        parts = tf.reshape(channels_first, [rows, width // self.block, self.block])
+        quantized = grid.fake_quantize(parts, self._scale(parts, [2]), self.bits)
+        flat = tf.reshape(quantized, [rows, width])
+        return flat if self.channel_axis == 0 else tf.transpose(flat)
+
+    def planned(self, form: WeightForm) -> WeightForm:
+        """How a matrix is stored after this."""
+        if self.channel_axis is None:
+            scales = 1
+        else:
+            scales = form.parameters // self.block if self.block else form.shape[self.channel_axis]
+        return replace(form, bits=self.bits, scales=scales)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make the same quantizer."""
+        return {
+            "bits": self.bits,
+            "channel_axis": self.channel_axis,
+            "block": self.block,
+            "deviations": self.deviations,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FakeQuantizer:
+        """The quantizer of such a config."""
+        return cls(**config)

@@ -1,0 +1,142 @@
+"""Specs: what you want done to which layers, as plain data that round-trips through JSON."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tfcompress.errors import SpecError
+from tfcompress.value import Value, from_data, to_data
+from tfcompress.where import Predicate
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Technique(Value):
+    """Base of every technique (`Factorize`, `Prune`, `Quantize`, ...).
+
+    `plan` only looks; `apply` does what `plan` said, on a layer that may be changed.
+    """
+
+    @abstractmethod
+    def plan(self, form: Any) -> Any:
+        """The layer's form afterwards, or `Skip` with the reason (`form`: `measure.LayerForm`)."""
+
+    @abstractmethod
+    def apply(self, layer: Any) -> Any:
+        """The layer to put in the place of `layer`."""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Why a technique leaves a layer as it is."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rule(Value):
+    """These techniques for those layers, see `rule`."""
+
+    where: Predicate
+    techniques: tuple[Technique, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.where, Predicate):
+            raise SpecError(
+                f"A rule received {self.where!r} as its condition; expected by_type(...), "
+                "by_name(...), by_size(...) or a combination of them."
+            )
+        for technique in self.techniques:
+            if not isinstance(technique, Technique):
+                raise SpecError(
+                    f"A rule received {technique!r}; expected techniques such as Quantize(bits=8)."
+                )
+        if not self.techniques:
+            raise SpecError(f"The rule for {self.where!r} names no technique; expected at least one.")
+        names = [type(t).__name__ for t in self.techniques]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SpecError(
+                f"The rule for {self.where!r} is contradictory: it names {twice[0]} twice; "
+                "expected each technique at most once."
+            )
+
+
+@dataclass(frozen=True)
+class Spec(Value):
+    """Rules, together with the version of their format.
+
+    Several rules may meet at one layer; what they ask adds up. Two rules that ask the same technique
+    of one layer with different settings contradict each other, and `plan` says so.
+
+    Raises:
+        SpecError: no rules, or something that is not a rule.
+
+    Example:
+        >>> import tfcompress as tfc
+        >>> spec = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(bits=8))])
+        >>> tfc.Spec.from_json(spec.to_json()) == spec
+        True
+    """
+
+    rules: tuple[Rule, ...]
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        object.__setattr__(self, "rules", tuple(rules))
+        for item in self.rules:
+            if not isinstance(item, Rule):
+                raise SpecError(f"A spec received {item!r}; expected rules: rule(where, technique).")
+        if not self.rules:
+            raise SpecError("A spec received no rules; expected at least one.")
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The spec as JSON text, with the format's version."""
+        return json.dumps({"version": VERSION, **to_data(self)}, indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> Spec:
+        """The spec that `to_json` wrote.
+
+        Raises:
+            SpecError: not JSON, another version, or an unknown type or field.
+        """
+        data = _parsed(text)
+        version = data.pop("version", None)
+        if version != VERSION:
+            raise SpecError(
+                f"Received a spec of version {version!r}; expected {VERSION}. "
+                "Write it anew with this release, or read it with the one that wrote it."
+            )
+        spec = from_data(data)
+        if not isinstance(spec, cls):
+            raise SpecError(f"Received a {type(spec).__name__}; expected a Spec.")
+        return spec
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecError(f"Received text that is not JSON ({error}); expected a spec.") from error
+    if not isinstance(data, dict):
+        raise SpecError(f"Received JSON that is a {type(data).__name__}; expected an object.")
+    return data
+
+
+def rule(where: Predicate, *techniques: Technique) -> Rule:
+    """These techniques for the layers that `where` chooses.
+
+    Raises:
+        SpecError: no technique, one of them twice, or something that is not one.
+
+    Example:
+        >>> import tfcompress as tfc
+        >>> tfc.rule(tfc.by_type("Dense"), tfc.Quantize(bits=4)).techniques[0].bits
+        4
+    """
+    return Rule(where, techniques)

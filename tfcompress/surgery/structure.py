@@ -1,0 +1,152 @@
+"""Making a subclassed model remember, in its config, which of its layers were replaced.
+
+Keras loads a subclassed model by calling its class again, which knows nothing of the layers that
+`apply` put in. A compressed model therefore gets a subclass of its own class that writes these
+layers into the config and puts them back when it is read.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from tfcompress.errors import SurgeryError
+from tfcompress.keras import keras
+from tfcompress.surgery.replace import Replacements, replace_layers
+from tfcompress.surgery.walk import children, is_network, walk
+
+_NAME = "Structured"
+_serialize = keras.saving.serialize_keras_object
+_deserialize = keras.saving.deserialize_keras_object
+
+
+@keras.utils.register_keras_serializable("tfcompress", _NAME)
+class Structured:
+    """What a saved config names; reading it gives a model of the user's class."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras asks for it; the subclasses that `remember` makes bring their own."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The model, its replaced layers in place and built."""
+        with keras.utils.custom_object_scope(custom_objects or {}):
+            model = _deserialize(config["base"])
+            layers = [(item["path"], _deserialize(item["layer"])) for item in config["layers"]]
+        model = put_layers(model, dict(layers))
+        _build(model, config["builds"])
+        return model
+
+
+def put_layers(model: Any, layers: dict[str, Any]) -> Any:
+    """`model` with other layers at these paths, remembered in its config.
+
+    Raises:
+        SurgeryError: a path that the model does not have.
+    """
+    at = {held.path: held.layer for held in walk(model)}
+    missing = sorted(set(layers) - set(at))
+    if missing:
+        raise SurgeryError(
+            f"{type(model).__name__} has no layer at {missing[0]!r}; expected one of {sorted(at)}. "
+            "Make the model's layers in __init__, so that they are there before it is built."
+        )
+    replacements = Replacements()
+    for path, layer in layers.items():
+        replacements.put(at[path], layer)
+    return remember(replace_layers(model, replacements), set(layers))
+
+
+def remember(model: Any, paths: set[str]) -> Any:
+    """Gives every outermost subclassed owner of a replaced layer a class that remembers it.
+
+    Args:
+        model: the model after the replacement.
+        paths: where layers were replaced.
+    """
+    if is_network(model):
+        for name, child in children(model):
+            below = {p[len(name) + 1 :] for p in paths if p.startswith(f"{name}.")}
+            if below:
+                remember(child, below)
+        return model
+    if paths:
+        known = set(getattr(model, "_replaced_paths", ()))
+        object.__setattr__(model, "_replaced_paths", tuple(sorted(known | paths)))
+        model.__class__ = _structured(_base(type(model)))
+    return model
+
+
+def _base(cls: type) -> type:
+    base: type = getattr(cls, "_base_class", cls)
+    return base
+
+
+@cache
+def _structured(base: type) -> type:
+    def get_config(self: Any) -> dict[str, Any]:
+        return {
+            "base": _base_config(self, base),
+            "layers": _replaced_layers(self),
+            "builds": _build_shapes(self),
+        }
+
+    def from_config(cls: type, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        return Structured.from_config(config, custom_objects)
+
+    body = {
+        "get_config": get_config,
+        "from_config": classmethod(from_config),
+        "_base_class": base,
+        "__module__": base.__module__,
+        "__doc__": base.__doc__,
+        "__qualname__": base.__qualname__,
+    }
+    cls = type(base.__name__, (base,), body)
+    keras.src.saving.object_registration._GLOBAL_CUSTOM_NAMES[cls] = f"tfcompress>{_NAME}"
+    return cls
+
+
+def _base_config(model: Any, base: type) -> dict[str, Any]:
+    structured = model.__class__
+    model.__class__ = base
+    try:
+        config: dict[str, Any] = _serialize(model)
+    finally:
+        model.__class__ = structured
+    for part in ("build_config", "compile_config"):
+        config.pop(part, None)
+    return config
+
+
+def _replaced_layers(model: Any) -> list[dict[str, Any]]:
+    # A network inside the model is written whole: its graph names its layers.
+    whole: dict[str, Any] = {}
+    for held in walk(model):
+        inside = any(held.path.startswith(f"{path}.") for path in whole)
+        touched = any(
+            p == held.path or (is_network(held.layer) and p.startswith(f"{held.path}."))
+            for p in model._replaced_paths
+        )
+        if touched and not inside:
+            whole[held.path] = held.layer
+    return [{"path": path, "layer": _serialize(layer)} for path, layer in whole.items()]
+
+
+def _build_shapes(model: Any) -> dict[str, Any]:
+    shapes = {}
+    for held in walk(model):
+        shape = getattr(held.layer, "_build_input_shape", None)
+        if held.layer.built and shape is not None and held.layer.weights and not children(held.layer):
+            shapes[held.path] = keras.src.saving.serialization_lib.serialize_keras_object(
+                tuple(shape) if not isinstance(shape, (dict, list)) else shape
+            )
+    return shapes
+
+
+def _build(model: Any, shapes: dict[str, Any]) -> None:
+    for held in walk(model):
+        if held.path in shapes and not held.layer.built:
+            held.layer.build(_deserialize(shapes[held.path]))
+            held.layer.built = True

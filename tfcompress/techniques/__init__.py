@@ -1,0 +1,31 @@
+"""The techniques, each in its own file, in the order in which they are applied."""
+
+from tfcompress.spec import Technique
+from tfcompress.techniques.distill import Distill
+from tfcompress.techniques.factorize import Factorize, Fraction, KeptEnergy
+from tfcompress.techniques.prune import Prune
+from tfcompress.techniques.quantize import (
+    AbsMax,
+    Deviations,
+    PerBlock,
+    PerChannel,
+    PerTensor,
+    Quantize,
+)
+
+TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Prune, Quantize)
+
+__all__ = [
+    "TECHNIQUES",
+    "AbsMax",
+    "Deviations",
+    "Distill",
+    "Factorize",
+    "Fraction",
+    "KeptEnergy",
+    "PerBlock",
+    "PerChannel",
+    "PerTensor",
+    "Prune",
+    "Quantize",
+]

@@ -1,0 +1,79 @@
+"""Values: frozen dataclasses that survive JSON. Specs, rules, predicates and techniques are values.
+
+A value becomes `{"type": <class name>, <field>: ...}`; reading it back goes through the class's own
+checks, so that a file edited by hand is held to the same rules as code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+from tfcompress.errors import SpecError
+
+
+class Value:
+    """Base class; every subclass (a frozen dataclass) is known by its class name."""
+
+    _known: ClassVar[dict[str, type[Value]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Value._known[cls.__name__] = cls
+
+
+def to_data(value: Any) -> Any:
+    """Plain JSON data of a value, a sequence of values, or a scalar.
+
+    Raises:
+        SpecError: something in it has no JSON form.
+    """
+    if isinstance(value, Value) and dataclasses.is_dataclass(value):
+        fields = {f.name: to_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, (list, tuple)):
+        return [to_data(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise SpecError(f"Received {value!r} inside a spec; expected a value, number, text or None.")
+
+
+def from_data(data: Any) -> Any:
+    """The value that `to_data` made `data` of; lists become tuples.
+
+    Raises:
+        SpecError: an unknown type or field, a missing field, or a field its class refuses.
+    """
+    if isinstance(data, list):
+        return tuple(from_data(item) for item in data)
+    if not isinstance(data, dict):
+        return data
+    cls = _class(data)
+    fields = {name: from_data(item) for name, item in data.items() if name != "type"}
+    _check_fields(cls, fields)
+    return cls(**fields)
+
+
+def _class(data: dict[str, Any]) -> type[Value]:
+    name = data.get("type")
+    if name not in Value._known:
+        raise SpecError(
+            f"Received the type {name!r} in a spec; expected one of {sorted(Value._known)}. "
+            "Check its spelling, or import the module that defines it first."
+        )
+    return Value._known[name]
+
+
+def _check_fields(cls: type[Value], fields: dict[str, Any]) -> None:
+    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise SpecError(
+            f"Received the field {unknown[0]!r} for {cls.__name__}; expected {sorted(known)}."
+        )
+    for name, field in known.items():
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if required and name not in fields:
+            raise SpecError(f"{cls.__name__} received no field {name!r}; expected one.")
