@@ -5,13 +5,16 @@ Krichene and Rendle, "On Sampled Metrics for Item Recommendation", KDD 2020, is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.data import movielens
+
 FloatArray = npt.NDArray[np.float64]
 RankArray = npt.NDArray[np.int64]
+Scorer = Callable[[npt.NDArray[np.int32]], npt.NDArray[np.floating]]
 
 
 def rank_of_target(
@@ -39,6 +42,22 @@ def rank_of_target(
     >>> rank_of_target(np.array([[9.0, 3.0, 1.0, 2.0]]), np.array([3]), [np.array([1])])
     array([1])
     """
+    _check(scores, target, seen)
+    rows = np.arange(len(target))
+    at_least = scores >= scores[rows, target][:, None]
+    at_least[:, 0] = False
+    for row, items in enumerate(seen):
+        at_least[row, items] = False
+    at_least[rows, target] = True
+    ranks: RankArray = at_least.sum(axis=1, dtype=np.int64)
+    return ranks
+
+
+def _check(
+    scores: npt.NDArray[np.floating],
+    target: npt.NDArray[np.integer],
+    seen: Sequence[npt.NDArray[np.integer]],
+) -> None:
     if not len(scores) == len(target) == len(seen):
         raise ValueError(
             f"Received {len(scores)} rows of scores, {len(target)} targets and {len(seen)} lists "
@@ -51,14 +70,30 @@ def rank_of_target(
         )
     if np.isnan(scores).any():
         raise FloatingPointError("Received scores that are NaN, expected numbers.")
-    rows = np.arange(len(target))
-    at_least = scores >= scores[rows, target][:, None]
-    at_least[:, 0] = False
-    for row, items in enumerate(seen):
-        at_least[row, items] = False
-    at_least[rows, target] = True
-    ranks: RankArray = at_least.sum(axis=1, dtype=np.int64)
-    return ranks
+
+
+def evaluate(
+    score: Scorer,
+    data: movielens.MovieLens,
+    split: movielens.Split,
+    length: int,
+    batch: int = 512,
+) -> RankArray:
+    """Each user's rank of the held-out item among all items not seen before.
+
+    Args:
+      score: takes histories int32 [B, length], gives scores [B, n_items + 1], column 0 is padding.
+      split: "validation" or "test".
+      length: how many events `score` reads.
+      batch: users scored at once, at most.
+
+    Returns:
+      int64 [n_users], 1 is best.
+    """
+    history, target, seen = movielens.inputs(data, split, length)
+    parts = [slice(start, start + batch) for start in range(0, len(target), batch)]
+    ranks = [rank_of_target(score(history[part]), target[part], seen[part]) for part in parts]
+    return np.concatenate(ranks)
 
 
 def ndcg(ranks: RankArray, k: int = 10) -> FloatArray:

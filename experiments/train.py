@@ -13,19 +13,18 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from absl import app, flags
 
 from experiments import ranking
 from experiments.data import movielens
-from experiments.files import replacing, save_arrays
-from experiments.models import tf
-from experiments.models.sasrec import SASRec, SASRecConfig
+from experiments.files import replacing
+from experiments.models import store, tf
+from experiments.models.sasrec import SASRecConfig
 from experiments.training import Stopped, Trainer, TrainingConfig
 
 CONFIG = flags.DEFINE_string("config", None, "The JSON file that says what to train and how.")
@@ -34,9 +33,8 @@ DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default
 EPOCHS = flags.DEFINE_integer("epochs", None, "Instead of the config's number of epochs.")
 
 K = 10
-EVALUATION_BATCH = 512
+CHECKPOINT = "checkpoint.npz"
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
-Array = npt.NDArray[Any]
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], TrainingConfig]:
@@ -56,49 +54,6 @@ def read_config(path: Path) -> tuple[dict[str, Any], TrainingConfig]:
         return content["model"], TrainingConfig(**content["training"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def evaluate(model: SASRec, data: movielens.MovieLens, split: movielens.Split) -> Array:
-    """Each user's rank of the target, seen items masked: int64 [n_users]."""
-    history, target, seen = movielens.inputs(data, split, model.config.length)
-    score = tf.function(lambda rows: model.logits(model.last(rows)), reduce_retracing=True)
-    ranks = []
-    for start in range(0, len(target), EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        scores = score(tf.constant(history[part])).numpy()
-        ranks.append(ranking.rank_of_target(scores, target[part], seen[part]))
-    return np.concatenate(ranks)
-
-
-def build(config: SASRecConfig) -> SASRec:
-    """A model with its weights made."""
-    model = SASRec(config)
-    model(tf.zeros([1, config.length], tf.int32))
-    return model
-
-
-def load_model(folder: Path) -> SASRec:
-    """The trained model in a folder that `main` wrote.
-
-    Raises:
-      FileNotFoundError: if config.json or weights.npz is missing.
-      ValueError: if the weights do not fit the config.
-    """
-    config = json.loads((folder / "config.json").read_text())
-    model = build(SASRecConfig(**config["model"]))
-    with np.load(folder / "weights.npz") as arrays:
-        weights = [arrays[key] for key in arrays.files]
-    found, expected = [w.shape for w in weights], [tuple(w.shape) for w in model.weights]
-    if found != expected:
-        raise ValueError(f"{folder}: received weights {found}, expected {expected}.")
-    model.set_weights(weights)
-    return model
-
-
-def save_model(model: SASRec, folder: Path) -> None:
-    """Writes weights.npz: the weights under their names, in the order of `model.weights`."""
-    arrays = {f"{i:03d}/{weight.name}": weight.numpy() for i, weight in enumerate(model.weights)}
-    save_arrays(folder / "weights.npz", arrays)
 
 
 class StopRequest:
@@ -121,13 +76,12 @@ class StopRequest:
         return bool(self.received)
 
 
-def report(trainer: Trainer, data: movielens.MovieLens, model: SASRec) -> dict[str, Any]:
-    """What results.json holds; evaluates the test split, once, with the best weights."""
-    ranks = evaluate(model, data, "test")
-    hit_rate, ndcg = ranking.hr_ndcg(ranks, K)
+def report(trainer: Trainer, test: ranking.RankArray) -> dict[str, Any]:
+    """What results.json holds, given each user's rank in the test split."""
+    hit_rate, ndcg = ranking.hr_ndcg(test, K)
     progress = trainer.progress
     return {
-        "test": {f"hr@{K}": hit_rate, f"ndcg@{K}": ndcg, "users": len(ranks)},
+        "test": {f"hr@{K}": hit_rate, f"ndcg@{K}": ndcg, "users": len(test)},
         "best_epoch": progress.best_epoch,
         "validation": progress.curve,
         "seconds": round(progress.seconds, 1),
@@ -176,22 +130,36 @@ def train(
     made = {"model": asdict(model_config), "training": asdict(settings)}
     if finished := _finished(out, made):
         return finished
-    tf.keras.utils.set_random_seed(settings.seed)
-    model = build(model_config)
-
-    def validate() -> tuple[float, float]:
-        return ranking.hr_ndcg(evaluate(model, data, "validation"), K)
-
-    windows = movielens.windows(data, model_config.length)
-    trainer = Trainer(model, windows, settings, out / "checkpoint.npz", validate)
-    trainer.run(stop)
-    model.set_weights(trainer.progress.best)
-    results = report(trainer, data, model)
-    save_model(model, out)
+    results = _run(model_config, settings, data, out, stop)
     _write_json(out / "config.json", made)
     _write_json(out / "results.json", results)
-    trainer.checkpoint.path.unlink(missing_ok=True)
+    (out / CHECKPOINT).unlink()
     return results
+
+
+def _run(
+    model_config: SASRecConfig,
+    settings: TrainingConfig,
+    data: movielens.MovieLens,
+    out: Path,
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    """Trains, writes the best weights to `out`, and returns the results."""
+    tf.keras.utils.set_random_seed(settings.seed)
+    model = store.build(model_config)
+    evaluate = partial(ranking.evaluate, store.scorer(model), data, length=model_config.length)
+    trainer = Trainer(
+        model,
+        movielens.windows(data, model_config.length),
+        settings,
+        out / CHECKPOINT,
+        lambda: ranking.hr_ndcg(evaluate("validation"), K),
+        asdict(model_config),
+    )
+    trainer.run(stop)
+    model.set_weights(trainer.progress.best)
+    store.save_model(model, out)
+    return report(trainer, evaluate("test"))
 
 
 def _finished(out: Path, made: dict[str, Any]) -> dict[str, Any] | None:

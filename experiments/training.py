@@ -84,6 +84,7 @@ class Trainer:
       config: how to train.
       checkpoint: the file to resume from and to save to.
       validate: returns (HR, NDCG) of the model as it is.
+      made: what the model was made from, as JSON has it; kept in the checkpoint to compare.
 
     Raises:
       ValueError: if the checkpoint belongs to a run with other settings.
@@ -96,6 +97,7 @@ class Trainer:
         config: TrainingConfig,
         checkpoint: Path,
         validate: Callable[[], tuple[float, float]],
+        made: dict[str, Any],
     ) -> None:
         self.model, self.windows, self.config, self.validate = model, windows, config, validate
         self.steps = len(windows) // config.batch
@@ -103,7 +105,7 @@ class Trainer:
         optimizer.build(model.trainable_variables)
         model.compile(optimizer)
         variables = [*model.weights, *optimizer.variables, *generator_states(model)]
-        identity = {"training": asdict(config), "windows": list(windows.shape)}
+        identity = {"model": made, "training": asdict(config), "windows": list(windows.shape)}
         self.checkpoint = Checkpoint(checkpoint, variables, identity)
         self.progress = self.checkpoint.restore()
         self._step = tf.function(model.train_step)

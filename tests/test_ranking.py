@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.ranking import hr_ndcg, ndcg, paired_bootstrap, rank_of_target
+from experiments.data.movielens import MovieLens
+from experiments.ranking import evaluate, hr_ndcg, ndcg, paired_bootstrap, rank_of_target
 
 NOTHING = np.array([], np.int64)
 
@@ -51,6 +52,19 @@ def test_ranks_agree_with_a_sort(seed, n_items, users):
         )
         expected.append(order.index(target[row]) + 1)
     assert rank_of_target(scores, target, seen).tolist() == expected
+
+
+@pytest.mark.parametrize("batch", [1, 2, 512])
+def test_evaluation_masks_what_each_user_saw(batch):
+    histories = [np.array(h, np.int32) for h in ([1, 2, 3, 4], [4, 3, 2, 5], [5, 1, 2])]
+    data = MovieLens(("", *"abcde"), histories)
+
+    def score(history):  # the higher the number of an item the better, whatever the history
+        assert history.shape[1] == 2 and len(history) <= batch
+        return np.tile(np.arange(6.0), (len(history), 1))
+
+    assert evaluate(score, data, "test", 2, batch).tolist() == [2, 1, 3]
+    assert evaluate(score, data, "validation", 2, batch).tolist() == [3, 2, 4]
 
 
 def test_lengths_that_differ_are_refused():

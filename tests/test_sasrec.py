@@ -79,7 +79,7 @@ def test_padding_is_not_seen():
     model, rows = made(), np.array([[0, 0, 0, 7, 8, 9]], np.int32)
     before = model(rows).numpy()
     table = model.item_table.get_weights()[0]
-    table[0] += 5
+    table[0, 0] += 5
     model.item_table.set_weights([table])
     after = model(rows).numpy()
     np.testing.assert_allclose(after[:, 3:], before[:, 3:], atol=1e-5)

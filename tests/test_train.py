@@ -3,17 +3,17 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
+from absl.testing import flagsaver
 
+from experiments import ranking
 from experiments import train as script
 from experiments.data.movielens import MovieLens
-from experiments.models import tf
+from experiments.models import store, tf
 from experiments.state import Checkpoint, Progress
 from experiments.training import Stopped, TrainingConfig, batches, make_optimizer
 
@@ -63,7 +63,7 @@ def test_it_learns(trained):
     results = json.loads((trained / "results.json").read_text())
     losses = [row["loss"] for row in results["validation"]]
     assert losses[-1] < losses[0] - 0.3
-    assert results["test"]["hr@10"] > 0.6  # by chance 10 of about 17 unseen items, 0.59 … never 1
+    assert results["test"]["ndcg@10"] > 0.7  # by chance 0.27: ten of the 17 items not yet seen
 
 
 def test_results_say_what_made_them(trained):
@@ -79,13 +79,13 @@ def test_results_say_what_made_them(trained):
 
 
 def test_the_model_loads_as_it_was_evaluated(trained, data):
-    model = script.load_model(trained)
-    ranks = script.evaluate(model, data, "test")
+    score = store.scorer(store.load_model(trained))
     results = json.loads((trained / "results.json").read_text())
-    assert script.ranking.hr_ndcg(ranks) == tuple(results["test"][k] for k in ("hr@10", "ndcg@10"))
-    ranks = script.evaluate(model, data, "validation")
+    test = ranking.hr_ndcg(ranking.evaluate(score, data, "test", 8))
+    assert test == (results["test"]["hr@10"], results["test"]["ndcg@10"])
     best = results["validation"][results["best_epoch"] - 1]
-    assert script.ranking.hr_ndcg(ranks) == (best["hr"], best["ndcg"])
+    validation = ranking.hr_ndcg(ranking.evaluate(score, data, "validation", 8))
+    assert validation == (best["hr"], best["ndcg"])
 
 
 @pytest.mark.parametrize("steps", [0, 7, 10])
@@ -107,23 +107,16 @@ def test_a_resumed_run_ends_with_the_same_weights(steps, trained, data, tmp_path
 
 
 def test_the_best_epoch_is_kept_not_the_last(data, tmp_path, monkeypatch):
-    values, kept = iter([0.1, 0.9, 0.9, 0.2]), []
-    real = script.save_model
-    monkeypatch.setattr(
-        script,
-        "save_model",
-        lambda model, out: (kept.append(model.get_weights()), real(model, out)),
-    )
-    monkeypatch.setattr(
-        script.ranking, "hr_ndcg", lambda ranks, k=10: (0.5, next(values, 0.0)))  # fmt: skip
+    values = iter([0.1, 0.9, 0.9, 0.2])
+    monkeypatch.setattr(script.ranking, "hr_ndcg", lambda ranks, k=10: (0.5, next(values, 0.0)))
     results = script.train(config_file(tmp_path), tmp_path / "out", data)
     assert results["best_epoch"] == 2  # the first of equals
+    # The same run, stopped where its third epoch begins: its weights are those of the second.
     values = iter([0.1, 0.9])
-    # The same run with the same schedule, stopped where its third epoch begins.
     with pytest.raises(Stopped):
-        script.train(config_file(tmp_path), tmp_path / "two", data, stop=stop_after(20))
-    with np.load(tmp_path / "two" / "checkpoint.npz") as arrays:
-        for index, weight in enumerate(kept[0]):
+        script.train(config_file(tmp_path), tmp_path / "stopped", data, stop=stop_after(20))
+    with np.load(tmp_path / "stopped" / "checkpoint.npz") as arrays:
+        for index, weight in enumerate(weights(tmp_path / "out").values()):
             np.testing.assert_array_equal(weight, arrays[f"variable/{index}"])
 
 
@@ -142,8 +135,11 @@ def test_a_folder_of_another_run_is_refused(trained, data, tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(data, tmp_path):
     with pytest.raises(Stopped):
         script.train(config_file(tmp_path), tmp_path / "out", data, stop=stop_after(1))
-    with pytest.raises(ValueError, match="belongs to a run with .*delete the file to start anew"):
-        script.train(config_file(tmp_path, batch=8), tmp_path / "out", data)
+    for section, field in (("training", {"batch": 8}), ("model", {"dropout": 0.1})):
+        other = {**CONFIG, section: {**CONFIG[section], **field}}
+        (tmp_path / "other.json").write_text(json.dumps(other))
+        with pytest.raises(ValueError, match="belongs to a run with .*delete the file to start"):
+            script.train(tmp_path / "other.json", tmp_path / "out", data)
 
 
 def test_weights_that_do_not_fit_are_refused(trained, tmp_path):
@@ -151,8 +147,8 @@ def test_weights_that_do_not_fit_are_refused(trained, tmp_path):
     made["model"]["dim"] = 4
     (tmp_path / "config.json").write_text(json.dumps(made))
     (tmp_path / "weights.npz").write_bytes((trained / "weights.npz").read_bytes())
-    with pytest.raises(ValueError, match="received weights .*expected"):
-        script.load_model(tmp_path)
+    with pytest.raises(ValueError, match="weights of shapes .*expected .*Take both files"):
+        store.load_model(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -179,11 +175,6 @@ def test_settings_out_of_range_are_refused(name, value):
         TrainingConfig(**{**CONFIG["training"], name: value})
     with pytest.raises(ValueError, match="warmup_steps=-1, expected at least 0"):
         TrainingConfig(**{**CONFIG["training"], "warmup_steps": -1})
-
-
-def test_the_committed_configs_are_valid():
-    configs = list((ROOT / "experiments" / "configs").glob("*.json"))
-    assert ROOT / "experiments" / "configs" / "teacher.json" in configs
 
 
 def test_the_teachers_config_is_the_known_recipe():
@@ -244,7 +235,41 @@ def test_a_signal_asks_to_stop_once():
             signal.signal(number, handler)
 
 
-def test_the_command_wants_its_flags():
-    command = [sys.executable, "-m", "experiments.train"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode != 0 and "--config" in done.stderr
+@pytest.fixture
+def command(data, tmp_path, monkeypatch):
+    """Calls main as the command line does, on the synthetic data."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(script.movielens, "load", lambda folder: data)
+    script.flags.FLAGS(["train"])
+    config = str(config_file(tmp_path))
+    with flagsaver.flagsaver(config=config, out=str(tmp_path / "out"), epochs=1):
+        yield lambda *arguments: script.main(["train", *arguments])
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_the_command_ends_with_a_line_of_json(command, tmp_path, capsys):
+    command()
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert last == {"out": str(tmp_path / "out"), **results["test"]}
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["training"]["epochs"] == 1
+
+
+def test_a_signal_stops_the_command_cleanly(command, tmp_path, monkeypatch, capsys):
+    run = script.Trainer.run
+
+    def interrupted(trainer, stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        run(trainer, stop)
+
+    monkeypatch.setattr(script.Trainer, "run", interrupted)
+    with pytest.raises(SystemExit, match="143"):
+        command()
+    assert "Stopped after 0 of 10 steps of epoch 1" in capsys.readouterr().err
+    assert (tmp_path / "out" / "checkpoint.npz").exists()
+
+
+def test_the_command_takes_flags_only(command):
+    with pytest.raises(script.app.UsageError, match="Received .'teacher.json'., expected flags"):
+        command("teacher.json")

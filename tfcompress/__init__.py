@@ -15,6 +15,7 @@ from tfcompress.errors import (
     SurgeryError,
     TfcompressError,
 )
+from tfcompress.export import Exported, LiteModel, Signature, compare_latency, export
 from tfcompress.layers import register_weights, scores
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -40,3 +40,34 @@ def plan_text(plan: Plan) -> str:
     table.add_section()
     table.add_row("all", "", f"{plan.bytes_before:,}", f"{plan.bytes_after:,}", "", "")
     return text_of(table)
+
+
+def report_text(report: dict[str, Any]) -> str:
+    """The tables of an exported folder's report: bytes, layers, agreement."""
+    sizes = Table(title="File")
+    sizes.add_column("")
+    sizes.add_column("bytes", justify="right")
+    for name, count in report["sizes"].items():
+        sizes.add_row(name.replace("_", " "), f"{count:,}")
+    layers = Table(title="Layers")
+    layers.add_column("layer")
+    layers.add_column("weights")
+    layers.add_column("bytes", justify="right")
+    for layer in report["layers"]:
+        layers.add_row(f"{layer['path']} ({layer['type']})", _weights(layer), f"{layer['bytes']:,}")
+    agreement = Table(title="File against Keras model")
+    for name in ("output", "deviation", "calls"):
+        agreement.add_column(name)
+    for one in report["verification"]:
+        name = f"{one['signature']}.{one['output']}"
+        agreement.add_row(name, f"{one['deviation']:.5f}", str(one["calls"]))
+    return "\n".join(text_of(table) for table in (sizes, layers, agreement))
+
+
+def _weights(layer: dict[str, Any]) -> str:
+    parts = []
+    for weight in layer["weights"]:
+        rows, columns = weight["shape"]
+        zeros = f", {weight['sparsity']:.0%} zeros" if weight["sparsity"] else ""
+        parts.append(f"{weight['name']} {rows}x{columns} at {weight['bits']} bits{zeros}")
+    return "\n".join(parts) or "float32"

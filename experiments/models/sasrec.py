@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments.models import tf, tfrs
+from tfcompress import scores
 
 Tensor = Any  # TensorFlow has no types that mypy could check
 TOP = 100
@@ -60,38 +61,47 @@ class SASRecConfig:
             raise ValueError(f"Received dropout={self.dropout}, expected 0 <= dropout < 1.")
 
 
-def attention_bias(history: Tensor) -> Tensor:
-    """What to add to attention scores so that a row sees only itself and real events before it.
-
-    A row always sees itself: a row of padding would otherwise have nothing to attend to.
+def padding_bias(history: Tensor) -> Tensor:
+    """What to add to attention scores so that no row sees padding.
 
     Args:
       history: int32 [B, L], 0 is padding.
 
     Returns:
-      float32 [B, 1, L, L]: 0 where row i may see row j, else `MASKED`.
+      float32 [B, 1, 1, L]: 0 where there is an event, else `MASKED`.
+    """
+    return MASKED * tf.cast(tf.equal(history, 0), tf.float32)[:, None, None, :]
+
+
+def attention_bias(history: Tensor) -> Tensor:
+    """What to add to attention scores so that a row of an event sees only events, none after it.
+
+    Rows of padding see padding; nobody sees them.
+
+    Args:
+      history: int32 [B, L], 0 is padding.
+
+    Returns:
+      float32 [B, 1, L, L]: 0 where row i may see row j, else `MASKED` or less.
     """
     length = history.shape[1]
-    hidden_from = MASKED * (1 - np.eye(length, dtype=np.float32))
-    future = MASKED * np.triu(np.ones((length, length), np.float32), 1)
-    padding = tf.cast(tf.equal(history, 0), tf.float32)[:, None, None, :]
-    return tf.minimum(padding * hidden_from, future)
+    return padding_bias(history) + MASKED * np.triu(np.ones((length, length), np.float32), 1)
 
 
-def _dropout(rate: float) -> Tensor:
+def _dropout(rate: float, name: str) -> Tensor:
     # A stateful generator is the only kind whose state a trainer can save and bring back.
-    return tf.keras.layers.Dropout(rate, rng_type="stateful")
+    return tf.keras.layers.Dropout(rate, rng_type="stateful", name=name)
 
 
-def _norm() -> Tensor:
+def _norm(name: str) -> Tensor:
     # Below Keras' threshold of 1.001e-5: above it, it would reshape to use a fused batch norm.
-    return tf.keras.layers.LayerNormalization(epsilon=1e-6)
+    return tf.keras.layers.LayerNormalization(epsilon=1e-6, name=name)
 
 
-def _table(rows: int, dim: int) -> Tensor:
+def _table(rows: int, dim: int, name: str) -> Tensor:
     # An initializer of its own: one that two tables share fills both with the same numbers.
     small = tf.keras.initializers.RandomNormal(stddev=0.02)
-    return tf.keras.layers.Embedding(rows, dim, small)
+    return tf.keras.layers.Embedding(rows, dim, small, name=name)
 
 
 @tf.keras.utils.register_keras_serializable(_PACKAGE)
@@ -103,15 +113,15 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         self.dim, self.heads, self.width, self.rate = dim, heads, feedforward, dropout
-        self.norm1, self.norm2 = _norm(), _norm()
-        self.query = tf.keras.layers.Dense(dim)
-        self.key = tf.keras.layers.Dense(dim)
-        self.value = tf.keras.layers.Dense(dim)
-        self.projection = tf.keras.layers.Dense(dim)
-        self.ff1 = tf.keras.layers.Dense(feedforward, activation="relu")
-        self.ff2 = tf.keras.layers.Dense(dim)
-        self.drop_attention = _dropout(dropout)
-        self.drop1, self.drop2 = _dropout(dropout), _dropout(dropout)
+        self.norm1, self.norm2 = _norm("norm1"), _norm("norm2")
+        self.query = tf.keras.layers.Dense(dim, name="query")
+        self.key = tf.keras.layers.Dense(dim, name="key")
+        self.value = tf.keras.layers.Dense(dim, name="value")
+        self.projection = tf.keras.layers.Dense(dim, name="projection")
+        self.ff1 = tf.keras.layers.Dense(feedforward, activation="relu", name="ff1")
+        self.ff2 = tf.keras.layers.Dense(dim, name="ff2")
+        self.drop_attention = _dropout(dropout, "drop_attention")
+        self.drop1, self.drop2 = _dropout(dropout, "drop1"), _dropout(dropout, "drop2")
 
     def call(
         self, x: Tensor, mask: Tensor, last_only: bool = False, training: bool = False
@@ -120,7 +130,7 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
 
         Args:
           x: float32 [B, L, dim].
-          mask: float32 [B, 1, L, L], added to the attention scores.
+          mask: float32 [B, 1, L, L], or [B, 1, 1, L] if last_only; added to attention scores.
           last_only: whether only the last row is wanted; keys and values still come from all.
           training: whether to drop.
 
@@ -130,7 +140,7 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
         rows = self.norm1(x)
         wanted = rows
         if last_only:
-            x, wanted, mask = x[:, -1:], rows[:, -1:], mask[:, :, -1:]
+            x, wanted = x[:, -1:], rows[:, -1:]
         attended = self.projection(self._attend(wanted, rows, mask, training))
         x = x + self.drop1(attended, training=training)
         return x + self.drop2(self.ff2(self.ff1(self.norm2(x))), training=training)
@@ -164,17 +174,17 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
     ([1, 100], [1, 100])
     """
 
-    def __init__(self, config: SASRecConfig, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, config: SASRecConfig, name: str = "sasrec", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
         self.config = config
-        self.item_table = _table(config.n_items + 1, config.dim)
-        self.position_table = _table(config.length, config.dim)
+        self.item_table = _table(config.n_items + 1, config.dim, "item_table")
+        self.position_table = _table(config.length, config.dim, "position_table")
         self.blocks = [
-            Block(config.dim, config.heads, config.feedforward, config.dropout)
-            for _ in range(config.blocks)
+            Block(config.dim, config.heads, config.feedforward, config.dropout, name=f"block_{i}")
+            for i in range(config.blocks)
         ]
-        self.norm = _norm()
-        self.drop = _dropout(config.dropout)
+        self.norm = _norm("norm")
+        self.drop = _dropout(config.dropout, "drop")
         self.item_bias = None
         if config.item_bias:
             self.item_bias = self.add_weight("item_bias", [config.n_items + 1], initializer="zeros")
@@ -192,22 +202,27 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
 
     def last(self, history: Tensor) -> Tensor:
         """`hidden`'s last row alone, cheaper: int32 [B, length] → float32 [B, dim]."""
-        x, mask = self._embed(history, False), attention_bias(history)
-        for block in self.blocks[:-1]:
-            x = block(x, mask)
-        x = self.blocks[-1](x, mask, last_only=True)
+        x = self._embed(history, False)
+        if len(self.blocks) > 1:
+            mask = attention_bias(history)
+            for block in self.blocks[:-1]:
+                x = block(x, mask)
+        x = self.blocks[-1](x, padding_bias(history), last_only=True)
         return tf.reshape(self.norm(x), [-1, self.config.dim])
 
     def _embed(self, history: Tensor, training: bool) -> Tensor:
         # The table starts small because it scores, too; as an input it is brought to unit size.
         x = self.item_table(history) * self.config.dim**0.5
-        x = x + self.position_table(tf.range(self.config.length))
+        # Padding has position 0: what depends on the history cannot be computed by a converter
+        # beforehand, so that the positions stay a table, which can be stored in few bits.
+        places = tf.where(tf.equal(history, 0), 0, np.arange(self.config.length, dtype=np.int32))
+        x = x + self.position_table(places)
         return self.drop(x, training=training)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores all items, padding too: float32 [..., dim] → float32 [..., n_items + 1]."""
-        scores = self._matches(hidden)
-        return scores if self.item_bias is None else scores + self.item_bias
+        matches = self._matches(hidden)
+        return matches if self.item_bias is None else matches + self.item_bias
 
     def item_logits(self, hidden: Tensor) -> Tensor:
         """`logits` with padding's far below all others, so that it is never chosen."""
@@ -217,8 +232,8 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
         return self._matches(hidden) + (mask if self.item_bias is None else self.item_bias + mask)
 
     def _matches(self, hidden: Tensor) -> Tensor:
-        # Read at every call: a compressor may have put another layer in the table's place.
-        return tf.matmul(hidden, self.item_table.embeddings, transpose_b=True)
+        # Asked of the layer at every call: a compressor may have put another in its place.
+        return scores(hidden, self.item_table)
 
     def compute_loss(self, inputs: Tensor, training: bool = False) -> Tensor:
         """Mean full-softmax cross-entropy over every position that has a target.
@@ -233,9 +248,9 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
         hidden, targets = self.hidden(inputs[:, :-1], training=training), inputs[:, 1:]
         real = tf.not_equal(targets, 0)
         # Padding is left out before the scores: they are by far the largest part of the work.
-        scores = self.item_logits(tf.boolean_mask(hidden, real))
+        logits = self.item_logits(tf.boolean_mask(hidden, real))
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.boolean_mask(targets, real), scores
+            tf.boolean_mask(targets, real), logits
         )
         return tf.reduce_mean(losses)
 
@@ -248,9 +263,10 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
         Returns:
           items: int32 [1, 100], best first, never item 0. scores: float32 [1, 100].
         """
-        scores = self.item_logits(self.last(history))
-        best, items = tf.math.top_k(scores, TOP)
-        return {"items": items, "scores": best}
+        # Padding is cut off, not masked: a mask would be one more number for every item.
+        logits = self.logits(self.last(history))[:, 1:]
+        best, places = tf.math.top_k(logits, TOP)
+        return {"items": places + 1, "scores": best}
 
     def score(self, history: Tensor, candidates: Tensor) -> dict[str, Tensor]:
         """Scores of chosen items, equal to `recommend`'s.
@@ -261,8 +277,8 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
         Returns:
           scores: float32 [1, n].
         """
-        scores = self.item_logits(self.last(history))
-        return {"scores": tf.gather(scores, candidates, axis=1)}
+        logits = self.logits(self.last(history))
+        return {"scores": tf.gather(logits, candidates, axis=1)}
 
     def get_config(self) -> dict[str, Any]:
         """The fields of `SASRecConfig`, and the model's name."""
@@ -272,5 +288,5 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SASRec:
         """Makes a model of these sizes, with new weights."""
         fields = dict(config)
-        name = fields.pop("name", None)
+        name = fields.pop("name", "sasrec")
         return cls(SASRecConfig(**fields), name=name)

@@ -34,6 +34,8 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         True
     """
 
+    opaque = True  # see surgery.children
+
     def __init__(
         self, layer: Any, transforms: Mapping[str, Sequence[Any]], **kwargs: Any
     ) -> None:

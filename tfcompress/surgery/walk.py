@@ -61,7 +61,12 @@ def own_attributes(layer: Any) -> dict[str, Any]:
 
 
 def children(layer: Any) -> list[tuple[str, Any]]:
-    """The layers held directly, as (path below `layer`, layer); metrics are not layers here."""
+    """The layers held directly, as (path below `layer`, layer); metrics are not layers here.
+
+    A class with `opaque = True` (the wrapper of a compressed layer) is one layer to the outside.
+    """
+    if getattr(type(layer), "opaque", False):
+        return []
     if is_network(layer):
         inner = [c for c in layer.layers if not isinstance(c, keras.layers.InputLayer)]
         return [(child.name, child) for child in inner]

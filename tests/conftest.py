@@ -1,0 +1,25 @@
+"""Fixtures for every test: two logical CPUs, fixed seeds, and the small models."""
+
+import tfcompress  # noqa: F401  (first: it chooses the Keras that everything else uses)
+
+# isort: split
+import pytest
+import small_models
+import tensorflow as tf
+import tf_keras as keras
+
+# Two replicas for the distribution tests; it must be said before TensorFlow starts.
+_CPU = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(0)
+    yield
+
+
+@pytest.fixture(params=list(small_models.FAMILIES), ids=str)
+def family(request):
+    """One of the four kinds of model, with its data."""
+    return small_models.FAMILIES[request.param]

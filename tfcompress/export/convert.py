@@ -1,0 +1,45 @@
+"""From Keras to a float32 TFLite model."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from tfcompress.errors import ExportError
+from tfcompress.export.signature import Signature
+from tfcompress.keras import tf
+from tfcompress.surgery.walk import variables
+
+
+def convert(model: Any, signatures: Mapping[str, Signature]) -> bytes:
+    """A TFLite model in float32 with these signatures, made of built-in operators only.
+
+    Raises:
+        ExportError: the converter refused it; its message is kept.
+    """
+    module = tf.Module()
+    # The variables and not the model: saving a Keras model would trace its call as well.
+    module.kept = variables(model)
+    functions = {name: _traced(model, signature) for name, signature in signatures.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=functions)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=list(signatures)
+        )
+        try:
+            return bytes(converter.convert())
+        except Exception as error:
+            raise ExportError(
+                f"TFLite could not convert {type(model).__name__} {model.name!r}: {error}. "
+                "Expected operators that LiteRT has built in."
+            ) from error
+
+
+def _traced(model: Any, signature: Signature) -> Any:
+    specs = {name: tf.TensorSpec(s.shape, s.dtype, name) for name, s in signature.inputs.items()}
+
+    def call(**inputs: Any) -> dict[str, Any]:
+        return signature(model, **inputs)
+
+    return tf.function(call).get_concrete_function(**specs)

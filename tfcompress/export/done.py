@@ -1,0 +1,66 @@
+"""What was done to each layer of a compressed model, read off the model itself, as a spec."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+from tfcompress.layers import (
+    Compressed,
+    FactorizedDense,
+    FactorizedEmbedding,
+    FakeQuantizer,
+    Mask,
+)
+from tfcompress.layers.compressed import raw
+from tfcompress.spec import Rule, Spec, Technique
+from tfcompress.surgery import walk
+from tfcompress.techniques import (
+    AbsMax,
+    Deviations,
+    Factorize,
+    PerBlock,
+    PerChannel,
+    PerTensor,
+    Prune,
+    Quantize,
+)
+from tfcompress.where import by_name
+
+
+def spec_of(model: Any) -> Spec | None:
+    """The spec that compresses a model of the same layers as this one is; None: nothing was done."""
+    rules: dict[tuple[Technique, ...], list[str]] = {}
+    for held in walk(model):
+        techniques = _techniques(held.layer)
+        if techniques:
+            rules.setdefault(techniques, []).append(held.path)
+    if not rules:
+        return None
+    return Spec(
+        [
+            Rule(reduce(lambda a, b: a | b, [by_name(path) for path in paths]), techniques)
+            for techniques, paths in rules.items()
+        ]
+    )
+
+
+def _techniques(layer: Any) -> tuple[Technique, ...]:
+    found: list[Technique] = []
+    inner = raw(layer)
+    if isinstance(inner, (FactorizedDense, FactorizedEmbedding)):
+        found.append(Factorize(inner.rank))
+    if isinstance(layer, Compressed) and layer.transforms:
+        for transform in next(iter(layer.transforms.values())):
+            if isinstance(transform, Mask):
+                found.append(Prune(transform.sparsity, transform.block, transform.schedule))
+            elif isinstance(transform, FakeQuantizer):
+                found.append(_quantize(transform))
+    return tuple(found)
+
+
+def _quantize(grid: FakeQuantizer) -> Quantize:
+    scale = AbsMax() if grid.deviations is None else Deviations(grid.deviations)
+    if grid.channel_axis is None:
+        return Quantize(grid.bits, PerTensor(), scale)
+    return Quantize(grid.bits, PerBlock(grid.block) if grid.block else PerChannel(), scale)

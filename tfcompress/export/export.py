@@ -1,0 +1,158 @@
+"""The verb: a trained model becomes a verified folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tfcompress.apply import finalize
+from tfcompress.distillation import Distiller
+from tfcompress.errors import ExportError
+from tfcompress.export import flatbuffer, sizes
+from tfcompress.export.convert import convert
+from tfcompress.export.done import spec_of
+from tfcompress.export.lowering import lowered
+from tfcompress.export.quantize import quantize, stored_weights
+from tfcompress.export.signature import Signature, default_signatures
+from tfcompress.export.verify import Inputs, example_inputs, verify
+from tfcompress.export.write import whole_folder
+from tfcompress.plan import form_of
+from tfcompress.report import report_text
+from tfcompress.surgery import walk
+
+MODEL = "model.tflite"
+_PACKAGES = ("tensorflow", "tf-keras", "litert-quantizer", "ai-edge-litert")
+_FLOAT_TOLERANCE = 1e-3
+_QUANTIZED_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A folder that was written.
+
+    Attributes:
+        folder: where it is.
+        report: the content of its `report.json`.
+    """
+
+    folder: Path
+    report: dict[str, Any]
+
+    @property
+    def model(self) -> Path:
+        """The TFLite file."""
+        return self.folder / MODEL
+
+    def __str__(self) -> str:
+        return report_text(self.report)
+
+
+def export(
+    model: Any,
+    directory: str | Path,
+    signatures: Mapping[str, Signature] | None = None,
+    verify_with: Mapping[str, Sequence[Inputs]] | None = None,
+    tolerance: float | None = None,
+    files: Mapping[str, str] | None = None,
+    evaluate: Callable[[Path], Mapping[str, Any]] | None = None,
+) -> Exported:
+    """Writes `model.tflite`, `spec.json`, `report.json` and further files, once they are proven.
+
+    The weights are those that training saw; tables become EMBEDDING_LOOKUP, stored once however
+    often they are used; each layer is stored in its own bits. The file is loaded with LiteRT, run,
+    and compared with the Keras model; only then does the folder take its place.
+
+    Args:
+        model: a trained model, compressed or not; a `Distiller` gives its student.
+        directory: the folder to write. What is there stays until the new one is complete.
+        signatures: what the file can be asked; by default `serve`, which calls the model.
+        verify_with: for each signature the inputs of some calls to compare on.
+        tolerance: the largest deviation of an output, as a share of its size; by default 0.001,
+            and 0.1 where weights are quantized (LiteRT then rounds activations to 8 bits).
+        files: names and contents of text files to put beside the model.
+        evaluate: given the file before it moves into place, returns what goes into the report
+            under `evaluation`.
+
+    Raises:
+        ExportError: the model does not convert, or the file does not load, run or agree. Nothing
+            was written then.
+
+    Example:
+        >>> import tempfile, tf_keras as keras
+        >>> import tfcompress as tfc
+        >>> model = keras.Sequential([keras.layers.Dense(64, input_shape=(32,))])
+        >>> student = tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(8))]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = tfc.export(student, folder + "/small")
+        >>> result.report["sizes"]["bytes"] < 4 * 32 * 64
+        True
+    """
+    model = model.student if isinstance(model, Distiller) else model
+    signatures = dict(signatures or default_signatures(model))
+    batches = _batches(signatures, verify_with)
+    stored = stored_weights(model)
+    plain = lowered(finalize(model))
+    content = flatbuffer.compact(quantize(convert(plain, signatures), stored))
+    if tolerance is None:
+        tolerance = _QUANTIZED_TOLERANCE if stored else _FLOAT_TOLERANCE
+    target = Path(directory)
+    with whole_folder(target) as folder:
+        path = folder / MODEL
+        path.write_bytes(content)
+        agreements = verify(path, model, signatures, batches, tolerance)
+        report = _report(model, content)
+        report["verification"] = [asdict(one) for one in agreements]
+        if evaluate is not None:
+            report["evaluation"] = dict(evaluate(path))
+        _write(folder, model, report, files or {})
+    return Exported(target, report)
+
+
+def _batches(
+    signatures: Mapping[str, Signature], given: Mapping[str, Sequence[Inputs]] | None
+) -> Mapping[str, Sequence[Inputs]]:
+    if given is None:
+        return example_inputs(signatures)
+    missing = sorted(set(signatures) - {name for name, batches in given.items() if len(batches)})
+    if missing:
+        raise ExportError(
+            f"verify_with has no inputs for the signature {missing[0]!r}; expected some for each "
+            f"of {sorted(signatures)}."
+        )
+    return given
+
+
+def _write(folder: Path, model: Any, report: dict[str, Any], files: Mapping[str, str]) -> None:
+    spec = spec_of(model)
+    if spec is not None:
+        (folder / "spec.json").write_text(spec.to_json() + "\n")
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _report(model: Any, content: bytes) -> dict[str, Any]:
+    layers = []
+    for held in walk(model):
+        form = form_of(held)
+        if form.parameters:
+            layers.append(
+                {
+                    "path": held.path,
+                    "type": form.kind,
+                    "bytes": form.bytes,
+                    "weights": [asdict(weight) for weight in form.weights],
+                }
+            )
+    return {
+        "sizes": sizes.byte_counts(content),
+        "parameters": sizes.parameters(content),
+        "multiply_adds": sizes.multiply_adds(content),
+        "operators": sizes.operators(content),
+        "layers": layers,
+        "versions": {name: metadata.version(name) for name in _PACKAGES},
+    }

@@ -1,0 +1,75 @@
+"""Tables in the form that LiteRT stores in a few bits.
+
+A Keras Embedding converts to GATHER, whose table no quantizer makes small row by row. The same
+look-up under the name `embedding_matmul` converts to EMBEDDING_LOOKUP, whose table can be shared
+with a score and stored in 2, 4 or 8 bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcompress.keras import Layer, keras, tf
+from tfcompress.layers import FactorizedEmbedding
+from tfcompress.surgery import Replacements, replace_layers, walk
+
+
+def look_up(table: Any, ids: Any) -> Any:
+    """Rows of a table as EMBEDDING_LOOKUP.
+
+    Args:
+        table: float `[n, width]`.
+        ids: int `[...]`, its shape known but for one dimension.
+
+    Returns:
+        float `[..., width]`.
+    """
+    flat = tf.reshape(tf.cast(ids, tf.int32), [-1])
+    signature = [tf.TensorSpec(table.shape, tf.float32), tf.TensorSpec(flat.shape, tf.int32)]
+
+    @tf.function(experimental_implements="embedding_matmul", input_signature=signature)
+    def embedding_matmul(table: Any, ids: Any) -> Any:
+        return tf.gather(table, ids)
+
+    rows = embedding_matmul(table, flat)
+    if ids.shape.rank == 1:
+        return rows
+    sizes = [-1 if size is None else size for size in ids.shape]
+    return tf.reshape(rows, [*sizes, table.shape[-1]])
+
+
+class Lowered(Layer):  # type: ignore[misc]
+    """An Embedding or FactorizedEmbedding that looks its rows up with `look_up`."""
+
+    def __init__(self, table: Any) -> None:
+        super().__init__(name=table.name)
+        self.table = table
+        self.built = True
+
+    def call(self, ids: Any) -> Any:
+        """Rows of the ids."""
+        if isinstance(self.table, FactorizedEmbedding):
+            rows = look_up(self.table.left, ids)
+            width = rows.shape[-1]
+            product = tf.matmul(tf.reshape(rows, [-1, width]), self.table.right)
+            return tf.reshape(product, [*rows.shape[:-1], self.table.output_dim])
+        return look_up(self.table.embeddings, ids)
+
+    def __getattr__(self, name: str) -> Any:
+        table = self.__dict__.get("table")
+        if table is None or name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(table, name)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask that the table passes on."""
+        return self.table.compute_mask(inputs, mask)
+
+
+def lowered(model: Any) -> Any:
+    """`model`, changed: every table looked up as EMBEDDING_LOOKUP."""
+    replacements = Replacements()
+    for held in walk(model):
+        if isinstance(held.layer, (keras.layers.Embedding, FactorizedEmbedding)):
+            replacements.put(held.layer, Lowered(held.layer))
+    return replace_layers(model, replacements)

@@ -1,0 +1,152 @@
+"""Storing the weights of a converted model on the grids that its layers were trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from litert_quantizer import qtyping, quantizer
+
+from tfcompress.errors import ExportError
+from tfcompress.export import flatbuffer
+from tfcompress.layers import Compressed, FakeQuantizer
+from tfcompress.surgery import walk
+
+_MARK = "tfcompress/{}/"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A matrix that goes into the file in a few bits.
+
+    Attributes:
+        path: layer and weight, e.g. `blocks.0.query.kernel`.
+        value: float32 `[rows, columns]`, on its grid.
+        quantizer: the grid.
+    """
+
+    path: str
+    value: np.ndarray[Any, Any]
+    quantizer: FakeQuantizer
+
+
+def stored_weights(model: Any) -> list[Stored]:
+    """Every fake-quantized matrix of a compressed model, with the value that training saw."""
+    found = []
+    for held in walk(model):
+        if not isinstance(held.layer, Compressed):
+            continue
+        for name, chain in held.layer.transforms.items():
+            grids = [t for t in chain if isinstance(t, FakeQuantizer)]
+            if grids:
+                value = held.layer.effective(name).numpy()
+                found.append(Stored(f"{held.path}.{name}", value, grids[-1]))
+    return found
+
+
+def quantize(content: bytes, weights: list[Stored]) -> bytes:
+    """The model with these weights in their bits; everything else stays float32.
+
+    The weights lie on symmetric grids whose last level is used, so that litert-quantizer's
+    min-max algorithm finds exactly these grids.
+
+    Raises:
+        ExportError: a weight that the converter folded away, that two layers store differently,
+            or that LiteRT cannot store so.
+    """
+    if not weights:
+        return content
+    model = flatbuffer.read(content)
+    marked = _mark(model, weights)
+    worker = quantizer.Quantizer(flatbuffer.pack(model))
+    for index, operators in marked.items():
+        grid = weights[index].quantizer
+        for name in operators:
+            worker.add_dynamic_config(
+                regex=_MARK.format(index),
+                operation_name=_operation(name, weights[index]),
+                num_bits=grid.bits,
+                granularity=_granularity(grid),
+            )
+    result = bytes(worker.quantize().quantized_model)
+    _check(result, weights)
+    return result
+
+
+def _operation(name: str, weight: Stored) -> Any:
+    try:
+        return qtyping.TFLOperationName(name)
+    except ValueError as error:
+        raise ExportError(
+            f"{weight.path} is an input of the operator {name}, whose weights LiteRT cannot store "
+            f"in {weight.quantizer.bits} bits. Leave the layer out of the Quantize rule."
+        ) from error
+
+
+def _granularity(grid: FakeQuantizer) -> Any:
+    if grid.channel_axis is None:
+        return qtyping.QuantGranularity.TENSORWISE
+    if grid.block:
+        return getattr(qtyping.QuantGranularity, f"BLOCKWISE_{grid.block}")
+    return qtyping.QuantGranularity.CHANNELWISE
+
+
+def _mark(model: Any, weights: list[Stored]) -> dict[int, set[str]]:
+    """Names the outputs of every operator after the weight it uses; which operators use which."""
+    owners = _owners(model, weights)
+    used: dict[int, set[str]] = {index: set() for index in range(len(weights))}
+    for number, graph in enumerate(model.subgraphs):
+        for place, operator in enumerate(graph.operators):
+            inputs = [graph.tensors[i] for i in operator.inputs if i >= 0]
+            marks = [owners[t.buffer] for t in inputs if t.buffer in owners]
+            prefix = _MARK.format(marks[0]) if marks else "float/"
+            for slot, output in enumerate(operator.outputs):
+                graph.tensors[output].name = f"{prefix}{number}/{place}/{slot}".encode()
+            for index in marks:
+                used[index].add(flatbuffer.operator_name(model, operator))
+    lost = [weights[index].path for index, names in used.items() if not names]
+    if lost:
+        raise ExportError(
+            f"The weight {lost[0]} is not in the converted graph: the converter computed with it "
+            "beforehand (a table looked up at fixed ids, a kernel multiplied by a constant). "
+            "Leave the layer out of the Quantize rule, or let its input depend on the model's."
+        )
+    return used
+
+
+def _owners(model: Any, weights: list[Stored]) -> dict[int, int]:
+    owners: dict[int, int] = {}
+    shapes = {w.value.shape for w in weights} | {w.value.shape[::-1] for w in weights}
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            if tuple(tensor.shape if tensor.shape is not None else ()) not in shapes:
+                continue
+            value = flatbuffer.constant(model, tensor)
+            if value is not None and tensor.buffer not in owners:
+                index = _owner(value, weights)
+                if index is not None:
+                    owners[tensor.buffer] = index
+    return owners
+
+
+def _owner(value: np.ndarray[Any, Any], weights: list[Stored]) -> int | None:
+    for index, weight in enumerate(weights):
+        if np.array_equal(value, weight.value) or np.array_equal(value, weight.value.T):
+            return index
+    return None
+
+
+_BITS = {"INT8": 8, "INT4": 4, "INT2": 2}
+
+
+def _check(content: bytes, weights: list[Stored]) -> None:
+    """That no weight was left in float without a word."""
+    model = flatbuffer.read(content)
+    left = _owners(model, weights)
+    if left:
+        weight = weights[next(iter(left.values()))]
+        raise ExportError(
+            f"litert-quantizer left {weight.path} in float32 instead of {weight.quantizer.bits} "
+            "bits. Choose another granularity or number of bits, or leave the layer out."
+        )
