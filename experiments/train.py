@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import shlex
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -23,8 +22,10 @@ from absl import app, flags
 from experiments import ranking
 from experiments.data import movielens
 from experiments.files import replacing
+from experiments.machine import cpu_model
 from experiments.models import store, tf
 from experiments.models.sasrec import SASRecConfig
+from experiments.stopping import StopRequest
 from experiments.training import Stopped, Trainer, TrainingConfig
 
 CONFIG = flags.DEFINE_string("config", None, "The JSON file that says what to train and how.")
@@ -56,26 +57,6 @@ def read_config(path: Path) -> tuple[dict[str, Any], TrainingConfig]:
         raise ValueError(f"{path}: {error}") from error
 
 
-class StopRequest:
-    """Remembers a SIGINT or SIGTERM, so that training can end between two steps."""
-
-    def __init__(self) -> None:
-        self.received = 0
-
-    def install(self) -> None:
-        """From now on the first signal asks to stop; a second one acts as usual."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._remember)
-
-    def _remember(self, number: int, frame: object) -> None:
-        self.received = number
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    def __call__(self) -> bool:
-        return bool(self.received)
-
-
 def report(trainer: Trainer, test: ranking.RankArray) -> dict[str, Any]:
     """What results.json holds, given each user's rank in the test split."""
     hit_rate, ndcg = ranking.hr_ndcg(test, K)
@@ -91,16 +72,6 @@ def report(trainer: Trainer, test: ranking.RankArray) -> dict[str, Any]:
         | {"python": platform.python_version()},
         "machine": {"cpu": cpu_model(), "cpu_count": os.cpu_count()},
     }
-
-
-def cpu_model() -> str:
-    """The processor's name, as well as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def train(

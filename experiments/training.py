@@ -144,6 +144,7 @@ class Trainer:
                     f"{progress.epoch + 1}; saved in {self.checkpoint.path}. Run the same command "
                     "to go on."
                 )
+            self.model.reset_metrics()  # a Distiller's loss is a mean over steps: of this one only
             progress.loss_sum += float(self._step(tf.constant(batch))["loss"])
             progress.step += 1
             yield progress.loss_sum / progress.step

@@ -15,6 +15,7 @@ from experiments import train as script
 from experiments.data.movielens import MovieLens
 from experiments.models import store, tf
 from experiments.state import Checkpoint, Progress
+from experiments.stopping import StopRequest
 from experiments.training import Stopped, TrainingConfig, batches, make_optimizer
 
 N_ITEMS = 30
@@ -223,7 +224,7 @@ def test_without_a_checkpoint_training_starts_anew(tmp_path):
 
 def test_a_signal_asks_to_stop_once():
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    stop = script.StopRequest()
+    stop = StopRequest()
     try:
         stop.install()
         assert not stop()

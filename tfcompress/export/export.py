@@ -57,7 +57,7 @@ def export(
     signatures: Mapping[str, Signature] | None = None,
     verify_with: Mapping[str, Sequence[Inputs]] | None = None,
     tolerance: float | None = None,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | None = None,
     evaluate: Callable[[Path], Mapping[str, Any]] | None = None,
 ) -> Exported:
     """Writes `model.tflite`, `spec.json`, `report.json` and further files, once they are proven.
@@ -73,7 +73,7 @@ def export(
         verify_with: for each signature the inputs of some calls to compare on.
         tolerance: the largest deviation of an output, as a share of its size; by default 0.001,
             and 0.1 where weights are quantized (LiteRT then rounds activations to 8 bits).
-        files: names and contents of text files to put beside the model.
+        files: names and contents of files to put beside the model.
         evaluate: given the file before it moves into place, returns what goes into the report
             under `evaluation`.
 
@@ -126,12 +126,14 @@ def _batches(
     return given
 
 
-def _write(folder: Path, model: Any, report: dict[str, Any], files: Mapping[str, str]) -> None:
+def _write(
+    folder: Path, model: Any, report: dict[str, Any], files: Mapping[str, str | bytes]
+) -> None:
     spec = spec_of(model)
     if spec is not None:
         (folder / "spec.json").write_text(spec.to_json() + "\n")
     for name, text in files.items():
-        (folder / name).write_text(text)
+        (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 

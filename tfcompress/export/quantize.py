@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +71,9 @@ def quantize(content: bytes, weights: list[Stored]) -> bytes:
                 num_bits=grid.bits,
                 granularity=_granularity(grid),
             )
-    result = bytes(worker.quantize().quantized_model)
+    # Its progress bars and prints are of no use to ours.
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        result = bytes(worker.quantize().quantized_model)
     _check(result, weights)
     return result
 

@@ -41,9 +41,10 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
     ) -> None:
         kwargs.setdefault("name", layer.name)
         super().__init__(layer, **kwargs)
-        self._transforms = {name: list(chain) for name, chain in transforms.items()}
+        # Past Keras's tracking, whose dictionaries refuse to be saved once they have grown.
+        vars(self)["_transforms"] = {name: list(chain) for name, chain in transforms.items()}
+        vars(self)["_counted"] = {}
         self._ready = False
-        self._counted: dict[int, Any] = {}
         self.supports_masking = layer.supports_masking
         if layer.built:
             self._add_transform_weights()
@@ -66,11 +67,16 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
                 transform.build(self, name, vars(self.layer)[name])
 
     def add_transform(self, name: str, transform: Any) -> None:
-        """Puts one more transform behind a built layer's others, at work from now on."""
-        weight = self.effective(name) if name in self._transforms else vars(self.layer)[name]
+        """Gives a built layer one more transform, at work from now on.
+
+        Masks come before quantizers, in whatever order they are added.
+        """
+        chain = self._transforms.setdefault(name, [])
+        place = sum(other.order <= transform.order for other in chain)
+        weight = self._through(name, chain[:place])
         transform.build(self, name, weight)
         transform.start(weight)
-        self._transforms.setdefault(name, []).append(transform)
+        chain.insert(place, transform)
 
     @tf.autograph.experimental.do_not_convert
     def call(self, inputs: Any, *args: Any, training: Any = None, **kwargs: Any) -> Any:
@@ -78,19 +84,27 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         self._advance_if(training)
         if self.layer._expects_training_arg:
             kwargs["training"] = training
-        if isinstance(self.layer, keras.layers.Embedding):
+        if self._is_lookup():
             return self._lookup(inputs)
+        if not self.layer._expects_mask_arg:  # Keras hands a mask to every `**kwargs`
+            kwargs.pop("mask", None)
         with self._transformed():
             return self.layer(inputs, *args, **kwargs)
+
+    def _is_lookup(self) -> bool:
+        # A subclass with a call of its own must be called.
+        embedding = keras.layers.Embedding
+        return isinstance(self.layer, embedding) and type(self.layer).call is embedding.call
 
     def _lookup(self, ids: Any) -> Any:
         # Only the rows of the batch are transformed, so that a large table's gradient stays sparse.
         ids = ids if ids.dtype in (tf.int32, tf.int64) else tf.cast(ids, tf.int32)
-        table = vars(self.layer)["embeddings"]
-        rows = tf.gather(table, ids)
-        for transform in self._transforms["embeddings"]:
+        chain = self._transforms["embeddings"]
+        rows = tf.gather(vars(self.layer)["embeddings"], ids)
+        for place, transform in enumerate(chain):
+            table = functools.partial(self._through, "embeddings", chain[:place])
             rows = transform.rows(table, rows, ids)
-        return rows
+        return tf.cast(rows, self.layer.compute_dtype)
 
     def _advance_if(self, training: Any) -> None:
         if training is None or (isinstance(training, (bool, int)) and not training):
@@ -126,9 +140,11 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
 
     def effective(self, name: str) -> Any:
         """The transformed weight, a float tensor of the weight's own shape."""
-        weight = vars(self.layer)[name]
-        result = tf.convert_to_tensor(weight)
-        for transform in self._transforms[name]:
+        return self._through(name, self._transforms[name])
+
+    def _through(self, name: str, chain: Sequence[Any]) -> Any:
+        result = tf.convert_to_tensor(vars(self.layer)[name])
+        for transform in chain:
             result = transform(result)
         return result
 

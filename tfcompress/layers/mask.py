@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +61,8 @@ class Mask:
         schedule: when the mask moves; `Once` sets it where the layer is compressed.
     """
 
+    order = 1
+
     def __init__(
         self, sparsity: float, block: Sequence[int] = (1, 1), schedule: Schedule | None = None
     ) -> None:
@@ -108,9 +110,9 @@ class Mask:
         """The matrix with its pruned weights at zero."""
         return weight * self._mask
 
-    def rows(self, weight: Any, rows: Any, ids: Any) -> Any:
+    def rows(self, table: Callable[[], Any], rows: Any, ids: Any) -> Any:
         """The same for the rows `ids` of a table."""
-        del weight
+        del table
         return rows * tf.gather(self._mask, ids)
 
     def planned(self, form: WeightForm) -> WeightForm:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +36,8 @@ class FakeQuantizer:
         self.block = block
         self.deviations = deviations
 
+    order = 2  # behind masks: what is stored is rounded last
+
     def build(self, layer: Any, name: str, weight: Any) -> None:
         """Nothing to keep: the scale follows the weights."""
 
@@ -51,11 +53,12 @@ class FakeQuantizer:
             return self._blockwise(weight)
         return grid.fake_quantize(weight, self._scale(weight, self._axes()), self.bits)
 
-    def rows(self, weight: Any, rows: Any, ids: Any) -> Any:
-        """The same for some `rows` of a table, `[..., columns]`; its gradient stays sparse."""
+    def rows(self, table: Callable[[], Any], rows: Any, ids: Any) -> Any:
+        """The same for some `rows` of `table()`, `[..., columns]`; their gradient stays sparse."""
         del ids
         if self.channel_axis is None:
-            return grid.fake_quantize(rows, tf.reshape(self._scale(weight, [0, 1]), []), self.bits)
+            scale = tf.reshape(self._scale(table(), [0, 1]), [])
+            return grid.fake_quantize(rows, scale, self.bits)
         if self.block:
             width = rows.shape[-1]
             parts = tf.reshape(rows, [-1, width // self.block, self.block])

@@ -160,7 +160,13 @@ def _recounted(counts: Any, old: dict[str, Any], new: dict[str, Any]) -> Any:
 _TracedFunction = type(tf.function(lambda: None))
 
 
+_OPERATORS = "tf_keras.src.layers.core.tf_op_layer"
+
+
 def _rebuilds_from_config(layer: Any) -> bool:
+    # Operators such as `a + b` in a graph are closures over themselves, and have no state.
+    if type(layer).__module__ == _OPERATORS:
+        return True
     # Look-up tables are handles of a resource that must not be owned twice; their layers carry the
     # whole vocabulary in their config.
     return type(layer).__module__.startswith(keras.__name__) and any(

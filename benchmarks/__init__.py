@@ -1,0 +1,1 @@
+"""Measurements that the documentation quotes; each writes its results, and how it made them."""

@@ -1,0 +1,172 @@
+"""From a teacher to a verified file: build the student, apply the spec, train, export, evaluate."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tfcompress as tfc
+from experiments import quality, ranking
+from experiments.data import movielens
+from experiments.machine import cpu_model
+from experiments.models import files, store, tf
+from experiments.models.student import forward_on, student_of
+from experiments.training import Trainer, TrainingConfig
+
+K = 10
+PACKAGES = (
+    "tensorflow",
+    "tf-keras",
+    "tensorflow-recommenders",
+    "litert-quantizer",
+    "ai-edge-litert",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to make of a teacher.
+
+    Attributes:
+      student: fields of SASRecConfig that differ from the teacher's.
+      spec: what to do to which layer.
+      temperature: of the distillation. weight: its share of the loss. positions: its sample.
+      training: how to train.
+    """
+
+    student: dict[str, Any]
+    spec: tfc.Spec
+    temperature: float
+    weight: float
+    positions: int
+    training: TrainingConfig
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Reads a config file; the spec's path in it is relative to the folder above it.
+
+    Raises:
+      ValueError: if a section or field is missing, unknown or out of range; it names the file.
+    """
+    try:
+        content = json.loads(path.read_text())
+        expected = ["distillation", "spec", "student", "training"]
+        if sorted(content) != expected:
+            raise ValueError(f"received sections {sorted(content)}, expected {expected}")
+        spec = tfc.Spec.from_json((path.parent.parent / content["spec"]).read_text())
+        training = TrainingConfig(**content["training"])
+        return Recipe(content["student"], spec, training=training, **content["distillation"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def compress(
+    recipe: Recipe,
+    teacher_folder: Path,
+    out: Path,
+    work: Path,
+    data: movielens.MovieLens,
+    stop: Callable[[], bool] = lambda: False,
+) -> tfc.Exported:
+    """Makes the student's folder `out`.
+
+    Args:
+      recipe: what to make.
+      teacher_folder: holds the teacher's weights and its float32 file.
+      out: gets model.tflite, spec.json, report.json, items.txt and results of the training.
+      work: holds the checkpoint until the end.
+      data: MovieLens-1M.
+      stop: asked between two steps.
+
+    Raises:
+      Stopped: when stopped; the state is in `work`.
+    """
+    tf.keras.utils.set_random_seed(recipe.training.seed)
+    teacher = store.load_model(teacher_folder)
+    student = student_of(teacher, recipe.student)
+    print(tfc.plan(student, recipe.spec))
+    student = tfc.apply(student, recipe.spec)
+    curve = _train(recipe, student, teacher, work, data, stop)
+    sizes = student.config
+    return tfc.export(
+        student,
+        out,
+        signatures=files.signatures(sizes),
+        verify_with=files.verification_calls(data, sizes.length),
+        files={"items.txt": items_text(data)},
+        evaluate=lambda path: {
+            **against_teacher(path, teacher_folder / "model.tflite", data),
+            "training": {**curve, **provenance()},
+        },
+    )
+
+
+def _train(
+    recipe: Recipe,
+    student: Any,
+    teacher: Any,
+    work: Path,
+    data: movielens.MovieLens,
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    distiller = tfc.distill(
+        student, teacher, recipe.temperature, recipe.weight, forward_on(recipe.positions)
+    )
+    length = student.config.length
+    evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
+    trainer = Trainer(
+        distiller,
+        movielens.windows(data, length),
+        recipe.training,
+        work / "checkpoint.npz",
+        lambda: ranking.hr_ndcg(evaluated(), K),
+        {"student": recipe.student, "spec": json.loads(recipe.spec.to_json())},
+    )
+    trainer.run(stop)
+    distiller.set_weights(trainer.progress.best)
+    progress = trainer.progress
+    return {"best_epoch": progress.best_epoch, "validation": progress.curve}
+
+
+def items_text(data: movielens.MovieLens) -> str:
+    """Line i is item i; the first line, item 1."""
+    return "".join(f"{title}\n" for title in data.titles[1:])
+
+
+def against_teacher(path: Path, teacher: Path, data: movielens.MovieLens) -> dict[str, Any]:
+    """Quality and latency of two files on the test split, both by the files alone, in one run."""
+    ranks, taught = (quality.file_ranks(file, data, "test") for file in (path, teacher))
+    calls = files.example_calls(data, files.history_length(path))
+    latency = tfc.compare_latency({"file": path, "teacher": teacher}, "recommend", calls)
+    return {
+        "file": quality.quality(ranks),
+        "teacher": {**quality.quality(taught), "bytes": teacher.stat().st_size},
+        **quality.comparison(ranks, taught),
+        "latency": {
+            "signature": "recommend",
+            "threads": 1,
+            "median_us": latency["file"],
+            "teacher_median_us": latency["teacher"],
+            "speedup": latency["teacher"] / latency["file"],
+        },
+    }
+
+
+def provenance() -> dict[str, Any]:
+    """Command, versions and machine of this run."""
+    script = Path(sys.argv[0]).stem
+    return {
+        "command": shlex.join(["python", "-m", f"experiments.{script}", *sys.argv[1:]]),
+        "versions": {name: metadata.version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
+        "machine": {"cpu": cpu_model(), "cpu_count": os.cpu_count()},
+    }

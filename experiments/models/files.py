@@ -1,0 +1,65 @@
+"""What a recommender's file can be asked, and asking it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments import ranking
+from experiments.data import movielens
+from experiments.models import tf
+from experiments.models.sasrec import SASRec, SASRecConfig
+from tfcompress import LiteModel, Signature
+
+Inputs = dict[str, npt.NDArray[np.int32]]
+
+
+def signatures(config: SASRecConfig) -> dict[str, Signature]:
+    """`recommend`: history → items, scores; `score`: history, candidates → scores."""
+    history = tf.TensorSpec([1, config.length], tf.int32)
+    candidates = tf.TensorSpec([None], tf.int32)
+    return {
+        "recommend": Signature(SASRec.recommend, {"history": history}),
+        "score": Signature(SASRec.score, {"history": history, "candidates": candidates}),
+    }
+
+
+def example_calls(data: movielens.MovieLens, length: int, users: int = 64) -> list[Inputs]:
+    """`recommend` calls of users spread over the data, as they are before the validation event."""
+    history, _, _ = movielens.inputs(data, "validation", length)
+    chosen = np.linspace(0, len(history) - 1, users).astype(int)
+    return [{"history": history[user : user + 1]} for user in chosen]
+
+
+def verification_calls(data: movielens.MovieLens, length: int) -> dict[str, list[Inputs]]:
+    """Calls on which a file is compared with its Keras model."""
+    calls = example_calls(data, length, users=16)
+    candidates = np.arange(1, data.n_items + 1, dtype=np.int32)
+    return {"recommend": calls, "score": [{**call, "candidates": candidates} for call in calls]}
+
+
+def lite_scorer(path: Path, n_items: int) -> ranking.Scorer:
+    """A scorer of all items, for `ranking.evaluate`, that asks the file alone.
+
+    Args:
+      path: a file with the signature `score`. n_items: ids are 1 … n_items.
+    """
+    model = LiteModel(path)
+    candidates = np.arange(1, n_items + 1, dtype=np.int32)
+
+    def score(histories: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        scores = np.zeros((len(histories), n_items + 1), np.float32)
+        for row, history in enumerate(histories):
+            inputs: dict[str, Any] = {"history": history[None], "candidates": candidates}
+            scores[row, 1:] = model.run("score", inputs)["scores"][0]
+        return scores
+
+    return score
+
+
+def history_length(path: Path) -> int:
+    """How many events a file reads."""
+    return int(LiteModel(path).input_shape("recommend", "history")[1])

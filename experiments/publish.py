@@ -1,0 +1,52 @@
+"""Puts a trained teacher among the saved models: python -m experiments.publish --run=DIR --out=DIR.
+
+The folder holds its weights, config and results, and its float32 TFLite file, exported by the same
+exporter as every compressed file and as well as it can be done without compression.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from absl import app, flags, logging
+
+import tfcompress as tfc
+from experiments import compression, quality
+from experiments.data import movielens
+from experiments.models import files, store
+
+RUN = flags.DEFINE_string("run", None, "The folder that experiments.train wrote.")
+OUT = flags.DEFINE_string("out", None, "The folder to write.")
+DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
+KEPT = ("config.json", "results.json", store.WEIGHTS)
+
+
+def publish(run: Path, out: Path, data: movielens.MovieLens) -> tfc.Exported:
+    """Exports the model of a training run to `out`, with what made it."""
+    model = store.load_model(run)
+    kept = {name: (run / name).read_bytes() for name in KEPT}
+    return tfc.export(
+        model,
+        out,
+        signatures=files.signatures(model.config),
+        verify_with=files.verification_calls(data, model.config.length),
+        files={"items.txt": compression.items_text(data), **kept},
+        evaluate=lambda path: quality.quality(quality.file_ranks(path, data, "test")),
+    )
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command line."""
+    logging.set_verbosity(logging.WARNING)
+    if len(argv) > 1:
+        raise app.UsageError(f"Received {argv[1:]}, expected flags only.")
+    data = movielens.load(Path(DATA.value) if DATA.value else None)
+    made = publish(Path(RUN.value), Path(OUT.value), data)
+    print(made)
+    print(json.dumps({"out": OUT.value, **made.report["evaluation"]}))
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["run", "out"])
+    app.run(main)
