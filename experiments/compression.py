@@ -125,7 +125,7 @@ def _train(
     evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
     trainer = Trainer(
         distiller,
-        movielens.windows(data, length),
+        movielens.windows(data, teacher.config.length, fresh=length),
         recipe.training,
         work / "checkpoint.npz",
         lambda: ranking.hr_ndcg(evaluated(), K),
@@ -145,8 +145,9 @@ def items_text(data: movielens.MovieLens) -> str:
 def against_teacher(path: Path, teacher: Path, data: movielens.MovieLens) -> dict[str, Any]:
     """Quality and latency of two files on the test split, both by the files alone, in one run."""
     ranks, taught = (quality.file_ranks(file, data, "test") for file in (path, teacher))
-    calls = files.example_calls(data, files.history_length(path))
-    latency = tfc.compare_latency({"file": path, "teacher": teacher}, "recommend", calls)
+    both = {"file": path, "teacher": teacher}
+    calls = {n: files.example_calls(data, files.history_length(p)) for n, p in both.items()}
+    latency = tfc.compare_latency(both, "recommend", calls)
     return {
         "file": quality.quality(ranks),
         "teacher": {**quality.quality(taught), "bytes": teacher.stat().st_size},

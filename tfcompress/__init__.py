@@ -5,6 +5,7 @@ do it. Export proves it. Report says what it saved.
 """
 
 import tfcompress.keras  # noqa: F401  (first: it chooses the Keras that everything else uses)
+from tfcompress import recipes
 from tfcompress.apply import apply, distill, finalize
 from tfcompress.distillation import Distiller, Outputs
 from tfcompress.errors import (

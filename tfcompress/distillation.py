@@ -119,18 +119,21 @@ class Distiller(keras.Model):  # type: ignore[misc]
     def _total(self, data: Any) -> tuple[Any, tuple[Any, Any]]:
         outputs = self._outputs(data)
         soft = softened_divergence(outputs.student, outputs.teacher, self.temperature)
-        total = (1.0 - self.weight) * outputs.loss + self.weight * soft
+        total = (1.0 - self.weight) * outputs.loss + self.weight * _share(soft)
         if self.student.losses:
-            total += tf.add_n(self.student.losses)
+            penalty = tf.add_n(self.student.losses)
+            # TFRS adds regularization as it is, Keras a replica's share of it.
+            total += penalty if isinstance(self.student, tfrs.Model) else _share(penalty)
         return total, (outputs.loss, soft)
 
     def _outputs(self, data: Any) -> Outputs:
         if self._forward is not None:
             return self._forward(self.student, self.teacher, data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if isinstance(self.student, tfrs.Model):
             loss = self.student.compute_loss(data, training=True)
-            return Outputs(loss, self.student(data, training=True), self.teacher(data))
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            logits = self.student(x, training=True)
+            return Outputs(loss, logits, self.teacher(x, training=False))
         logits = self.student(x, training=True)
         loss = self.compiled_loss(y, logits, sample_weight)
         self.compiled_metrics.update_state(y, logits, sample_weight)
@@ -140,7 +143,12 @@ class Distiller(keras.Model):  # type: ignore[misc]
         """The student's own evaluation."""
         if isinstance(self.student, tfrs.Model):
             return dict(self.student.test_step(data))
-        return dict(super().test_step(data))
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        logits = self(x, training=False)
+        self.compute_loss(x, y, logits, sample_weight)
+        self.compute_metrics(x, y, logits, sample_weight)
+        of_training = {id(mean) for mean in self._means}  # one of them is named "loss" as well
+        return {m.name: m.result() for m in self.metrics if id(m) not in of_training}
 
     def get_config(self) -> dict[str, Any]:
         """The student and the settings; not the teacher."""
@@ -165,6 +173,11 @@ class _Untracked:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+
+
+def _share(loss: Any) -> Any:
+    # Gradients of replicas are added up; Keras's compiled losses are divided among them already.
+    return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _scales(optimizer: Any) -> bool:

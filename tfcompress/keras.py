@@ -32,7 +32,7 @@ import tf_keras as keras  # noqa: E402
 
 Layer = keras.layers.Layer
 Model = keras.Model
-Functional = type(keras.Model(keras.Input((1,)), keras.Input((1,))))
+Functional = keras.src.engine.functional.Functional
 Sequential = keras.Sequential
 
 __all__ = ["Functional", "Layer", "Model", "Sequential", "keras", "tf", "tfmot", "tfrs"]

@@ -1,7 +1,8 @@
 """When a mask moves: TF-MOT's schedules, their settings checked before they can do harm.
 
-TF-MOT accepts a PolynomialDecay that ends where it begins, and then divides by zero; a
-ConstantSparsity that ends before it begins never prunes. Both are refused here.
+TF-MOT accepts a PolynomialDecay that ends where it begins, and then divides by zero; one whose last
+move comes before its end, and then never reaches the sparsity asked for; and a ConstantSparsity
+that ends before it begins, and never prunes. All are refused here.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class PolynomialDecay(Schedule):
         frequency: training steps between two moves of the mask.
 
     Raises:
-        SpecError: steps out of order or equal, a sparsity outside [0, 1), a power not above 0.
+        SpecError: steps out of order or equal, a number of steps that `frequency` does not divide,
+            a sparsity outside [0, 1), a power not above 0.
 
     Example:
         >>> PolynomialDecay(end_step=1000).power
@@ -104,6 +106,12 @@ class PolynomialDecay(Schedule):
             raise SpecError(
                 f"PolynomialDecay received initial_sparsity={self.initial_sparsity}; "
                 "expected 0 <= initial_sparsity < 1."
+            )
+        if (self.end_step - self.begin_step) % self.frequency:
+            raise SpecError(
+                f"PolynomialDecay received frequency={self.frequency} for the steps from "
+                f"{self.begin_step} to {self.end_step}; expected a divisor of their number, or the "
+                "last move of the mask comes before end_step and the full sparsity is never reached."
             )
         if self.power <= 0:
             raise SpecError(f"PolynomialDecay received power={self.power}; expected power > 0.")

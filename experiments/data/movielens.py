@@ -192,26 +192,31 @@ def _restore_checked(cached: Path) -> MovieLens:
     return data
 
 
-def windows(data: MovieLens, length: int = 64) -> IntArray:
+def windows(data: MovieLens, length: int = 64, fresh: int | None = None) -> IntArray:
     """Cuts the training part of each history into windows.
 
     A window holds `length` inputs and, one step later, `length` targets. Windows are cut from the
-    end, so that only a history's first window is padded; every training event is a target once.
+    end, so that only a history's first window is padded; every training event is a target once, or
+    once among the last `fresh` targets of a window.
 
     Args:
       length: how many targets a window holds, at least 1.
+      fresh: how far apart windows are cut, by default `length`; less gives overlapping windows.
 
     Returns:
       int32 [n_windows, length + 1], padded with 0 on the left.
 
     Raises:
-      ValueError: if length is below 1.
+      ValueError: if length is below 1, or fresh is not within 1 … length.
     """
     if length < 1:
         raise ValueError(f"Received length={length}, expected at least 1.")
+    fresh = length if fresh is None else fresh
+    if not 1 <= fresh <= length:
+        raise ValueError(f"Received fresh={fresh}, expected 1 to {length}.")
     rows = []
     for history in data.train:
-        for end in range(len(history), 0, -length):
+        for end in range(len(history), 0, -fresh):
             rows.append(_padded(history[max(0, end - length - 1) : end], length + 1))
     return np.stack(rows)
 

@@ -33,6 +33,8 @@ class SASRecConfig:
       blocks: how many transformer blocks.
       heads: how many attention heads a block has.
       feedforward: width between a block's two feed-forward layers.
+      inner_feedforward: the same for every block but the last; None: no difference, 0: attention
+        alone. These blocks work on all rows of a history, the last one on a single row.
       dropout: the rate, 0 ≤ dropout < 1.
       item_bias: whether each item's score has a bias of its own.
 
@@ -48,6 +50,7 @@ class SASRecConfig:
     feedforward: int = 256
     dropout: float = 0.2
     item_bias: bool = True
+    inner_feedforward: int | None = None
 
     def __post_init__(self) -> None:
         for field in ("n_items", "length", "dim", "blocks", "heads", "feedforward"):
@@ -59,6 +62,15 @@ class SASRecConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"Received dropout={self.dropout}, expected 0 <= dropout < 1.")
+        if self.inner_feedforward is not None and self.inner_feedforward < 0:
+            raise ValueError(
+                f"Received inner_feedforward={self.inner_feedforward}, expected None or at least 0."
+            )
+
+    def feedforward_of(self, block: int) -> int:
+        """Width of the feed-forward layers of a block; 0: it has none."""
+        inner = self.inner_feedforward is not None and block < self.blocks - 1
+        return self.inner_feedforward or 0 if inner else self.feedforward
 
 
 def padding_bias(history: Tensor) -> Tensor:
@@ -84,8 +96,19 @@ def attention_bias(history: Tensor) -> Tensor:
     Returns:
       float32 [B, 1, L, L]: 0 where row i may see row j, else `MASKED` or less.
     """
-    length = history.shape[1]
-    return padding_bias(history) + MASKED * np.triu(np.ones((length, length), np.float32), 1)
+    # Computed from the history, and not a constant of 4 bytes for each pair of places.
+    place = tf.cast(places(history), tf.float32)
+    later = tf.nn.relu(place[:, None, None, :] - place[:, None, :, None])
+    return MASKED * later + padding_bias(history)
+
+
+def places(history: Tensor) -> Tensor:
+    """Where each event stands: int32 [B, L] → int32 [B, L]; padding is at 0.
+
+    A plain range would do as well, but what does not depend on the history a converter computes
+    beforehand, and then the table of positions is no table any more.
+    """
+    return tf.where(tf.equal(history, 0), 0, np.arange(history.shape[1], dtype=np.int32))
 
 
 def _dropout(rate: float, name: str) -> Tensor:
@@ -113,15 +136,20 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         self.dim, self.heads, self.width, self.rate = dim, heads, feedforward, dropout
-        self.norm1, self.norm2 = _norm("norm1"), _norm("norm2")
+        self.norm1 = _norm("norm1")
+        if feedforward:
+            self.norm2 = _norm("norm2")
         self.query = tf.keras.layers.Dense(dim, name="query")
         self.key = tf.keras.layers.Dense(dim, name="key")
         self.value = tf.keras.layers.Dense(dim, name="value")
         self.projection = tf.keras.layers.Dense(dim, name="projection")
-        self.ff1 = tf.keras.layers.Dense(feedforward, activation="relu", name="ff1")
-        self.ff2 = tf.keras.layers.Dense(dim, name="ff2")
+        if feedforward:
+            self.ff1 = tf.keras.layers.Dense(feedforward, activation="relu", name="ff1")
+            self.ff2 = tf.keras.layers.Dense(dim, name="ff2")
         self.drop_attention = _dropout(dropout, "drop_attention")
-        self.drop1, self.drop2 = _dropout(dropout, "drop1"), _dropout(dropout, "drop2")
+        self.drop1 = _dropout(dropout, "drop1")
+        if feedforward:
+            self.drop2 = _dropout(dropout, "drop2")
 
     def call(
         self, x: Tensor, mask: Tensor, last_only: bool = False, training: bool = False
@@ -143,6 +171,8 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
             x, wanted = x[:, -1:], rows[:, -1:]
         attended = self.projection(self._attend(wanted, rows, mask, training))
         x = x + self.drop1(attended, training=training)
+        if not self.width:
+            return x
         return x + self.drop2(self.ff2(self.ff1(self.norm2(x))), training=training)
 
     def _attend(self, wanted: Tensor, rows: Tensor, mask: Tensor, training: bool) -> Tensor:
@@ -180,7 +210,13 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
         self.item_table = _table(config.n_items + 1, config.dim, "item_table")
         self.position_table = _table(config.length, config.dim, "position_table")
         self.blocks = [
-            Block(config.dim, config.heads, config.feedforward, config.dropout, name=f"block_{i}")
+            Block(
+                config.dim,
+                config.heads,
+                config.feedforward_of(i),
+                config.dropout,
+                name=f"block_{i}",
+            )
             for i in range(config.blocks)
         ]
         self.norm = _norm("norm")
@@ -213,10 +249,7 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
     def _embed(self, history: Tensor, training: bool) -> Tensor:
         # The table starts small because it scores, too; as an input it is brought to unit size.
         x = self.item_table(history) * self.config.dim**0.5
-        # Padding has position 0: what depends on the history cannot be computed by a converter
-        # beforehand, so that the positions stay a table, which can be stored in few bits.
-        places = tf.where(tf.equal(history, 0), 0, np.arange(self.config.length, dtype=np.int32))
-        x = x + self.position_table(places)
+        x = x + self.position_table(places(history))
         return self.drop(x, training=training)
 
     def logits(self, hidden: Tensor) -> Tensor:

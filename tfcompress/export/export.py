@@ -108,6 +108,7 @@ def export(
         report["verification"] = [asdict(one) for one in agreements]
         if evaluate is not None:
             report["evaluation"] = dict(evaluate(path))
+        report = json.loads(json.dumps(report))  # what is returned is what stands in the file
         _write(folder, model, report, files or {})
     return Exported(target, report)
 

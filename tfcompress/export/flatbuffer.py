@@ -65,7 +65,8 @@ def _strip(tensor: Any) -> None:
     signature = tensor.shapeSignature
     if signature is not None and list(signature) == list(tensor.shape):
         tensor.shapeSignature = None
-    if tensor.quantization is not None and tensor.quantization.scale is None:
+    found = tensor.quantization
+    if found is not None and found.scale is None and found.details is None:
         tensor.quantization = None
 
 
@@ -90,8 +91,15 @@ def _number_by_use(graph: Any, signatures: list[Any]) -> None:
     # equal to the byte, and the file holds them once.
     used = [i for op in graph.operators for i in [*op.inputs, *op.outputs] if i >= 0]
     order = list(dict.fromkeys([*used, *graph.inputs, *graph.outputs]))
+    # Scales of blocks are tensors of their own, named by the tensor that they belong to.
+    order += [i for i in _block_scales([graph.tensors[old] for old in order]) if i not in order]
     place = {old: new for new, old in enumerate(order)} | {-1: -1}
     graph.tensors = [graph.tensors[old] for old in order]
+    for tensor in graph.tensors:
+        if tensor.quantization is not None and tensor.quantization.details is not None:
+            details = tensor.quantization.details
+            details.scales = place[details.scales]
+            details.zeroPoints = place.get(details.zeroPoints, details.zeroPoints)
     graph.inputs = _renumbered(graph.inputs, place)
     graph.outputs = _renumbered(graph.outputs, place)
     for operator in graph.operators:
@@ -100,6 +108,12 @@ def _number_by_use(graph: Any, signatures: list[Any]) -> None:
     for signature in signatures:
         for entry in [*signature.inputs, *signature.outputs]:
             entry.tensorIndex = place[entry.tensorIndex]
+
+
+def _block_scales(tensors: list[Any]) -> list[int]:
+    found = [t.quantization.details for t in tensors if t.quantization is not None]
+    used = [i for d in found if d is not None for i in (d.scales, d.zeroPoints) if i > 0]
+    return list(dict.fromkeys(used))
 
 
 def _renumbered(indices: Any, place: dict[int, int]) -> np.ndarray[Any, Any]:

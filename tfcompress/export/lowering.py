@@ -19,10 +19,10 @@ def look_up(table: Any, ids: Any) -> Any:
 
     Args:
         table: float `[n, width]`.
-        ids: int `[...]`, its shape known but for one dimension.
+        ids: int `[...]`.
 
     Returns:
-        float `[..., width]`.
+        float `[n, width]`, a row for each id; see `like_ids`.
     """
     flat = tf.reshape(tf.cast(ids, tf.int32), [-1])
     signature = [tf.TensorSpec(table.shape, tf.float32), tf.TensorSpec(flat.shape, tf.int32)]
@@ -31,11 +31,17 @@ def look_up(table: Any, ids: Any) -> Any:
     def embedding_matmul(table: Any, ids: Any) -> Any:
         return tf.gather(table, ids)
 
-    rows = embedding_matmul(table, flat)
+    return embedding_matmul(table, flat)
+
+
+def like_ids(rows: Any, ids: Any) -> Any:
+    """Rows `[n, width]` in the shape of the ids they were looked up for: `[..., width]`."""
     if ids.shape.rank == 1:
         return rows
     sizes = [-1 if size is None else size for size in ids.shape]
-    return tf.reshape(rows, [*sizes, table.shape[-1]])
+    if sizes.count(-1) > 1:
+        sizes = tf.unstack(tf.shape(ids))
+    return tf.reshape(rows, [*sizes, rows.shape[-1]])
 
 
 class Lowered(Layer):  # type: ignore[misc]
@@ -49,11 +55,10 @@ class Lowered(Layer):  # type: ignore[misc]
     def call(self, ids: Any) -> Any:
         """Rows of the ids."""
         if isinstance(self.table, FactorizedEmbedding):
-            rows = look_up(self.table.left, ids)
-            width = rows.shape[-1]
-            product = tf.matmul(tf.reshape(rows, [-1, width]), self.table.right)
-            return tf.reshape(product, [*rows.shape[:-1], self.table.output_dim])
-        return look_up(self.table.embeddings, ids)
+            rows = tf.matmul(look_up(self.table.left, ids), self.table.right)
+        else:
+            rows = look_up(self.table.embeddings, ids)
+        return like_ids(rows, ids)
 
     def __getattr__(self, name: str) -> Any:
         table = self.__dict__.get("table")

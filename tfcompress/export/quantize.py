@@ -63,14 +63,8 @@ def quantize(content: bytes, weights: list[Stored]) -> bytes:
     marked = _mark(model, weights)
     worker = quantizer.Quantizer(flatbuffer.pack(model))
     for index, operators in marked.items():
-        grid = weights[index].quantizer
         for name in operators:
-            worker.add_dynamic_config(
-                regex=_MARK.format(index),
-                operation_name=_operation(name, weights[index]),
-                num_bits=grid.bits,
-                granularity=_granularity(grid),
-            )
+            _ask(worker, index, name, weights[index])
     # Its progress bars and prints are of no use to ours.
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         result = bytes(worker.quantize().quantized_model)
@@ -78,13 +72,20 @@ def quantize(content: bytes, weights: list[Stored]) -> bytes:
     return result
 
 
-def _operation(name: str, weight: Stored) -> Any:
+def _ask(worker: Any, index: int, operator: str, weight: Stored) -> None:
     try:
-        return qtyping.TFLOperationName(name)
+        worker.add_dynamic_config(
+            regex=_MARK.format(index),
+            operation_name=qtyping.TFLOperationName(operator),
+            num_bits=weight.quantizer.bits,
+            granularity=_granularity(weight.quantizer),
+        )
     except ValueError as error:
         raise ExportError(
-            f"{weight.path} is an input of the operator {name}, whose weights LiteRT cannot store "
-            f"in {weight.quantizer.bits} bits. Leave the layer out of the Quantize rule."
+            f"{weight.path} is an input of the operator {operator}, whose weights LiteRT cannot "
+            f"store in {weight.quantizer.bits} bits on this grid. Leave the layer out of the "
+            "Quantize rule; where its table is looked up at fixed ids, which the converter does "
+            "beforehand, let the ids depend on the model's input."
         ) from error
 
 

@@ -91,7 +91,7 @@ class LiteModel:
 def compare_latency(
     files: Mapping[str, str | Path],
     signature: str,
-    inputs: Sequence[Mapping[str, Any]],
+    inputs: Mapping[str, Sequence[Mapping[str, Any]]],
     rounds: int = 30,
     threads: int = 1,
 ) -> dict[str, float]:
@@ -102,7 +102,8 @@ def compare_latency(
     Args:
         files: name to file.
         signature: what to call.
-        inputs: the calls of one round; each file makes all of them before the next one's turn.
+        inputs: for each file the calls of one round; a file makes all of them before the next one's
+            turn.
         rounds: how many rounds are counted, after three that are not.
         threads: how many threads LiteRT may use.
     """
@@ -110,7 +111,7 @@ def compare_latency(
     times: dict[str, list[float]] = {name: [] for name in files}
     for round_number in range(rounds + _WARM_UP):
         for name, model in models.items():
-            taken = [_timed(model.prepared(signature, one)) for one in inputs]
+            taken = [_timed(model.prepared(signature, one)) for one in inputs[name]]
             if round_number >= _WARM_UP:
                 times[name].extend(taken)
     return {name: float(np.median(taken) * 1e6) for name, taken in times.items()}

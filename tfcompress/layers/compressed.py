@@ -153,7 +153,8 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         # Written past Keras's attribute tracking: the variables remain the layer's weights.
         inside = vars(self.layer)
         kept = {name: inside[name] for name in self._transforms}
-        inside.update({name: self.effective(name) for name in self._transforms})
+        dtype = self.layer.compute_dtype  # what mixed precision computes in
+        inside.update({name: tf.cast(self.effective(name), dtype) for name in self._transforms})
         try:
             yield
         finally:

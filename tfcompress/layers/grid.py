@@ -20,7 +20,7 @@ def levels(bits: int) -> int:
     return int(2 ** (bits - 1) - 1)
 
 
-def fake_quantize(weights: Any, scale: Any, bits: int) -> Any:
+def fake_quantize(weights: Any, scale: Any, bits: int, clip: bool = True) -> Any:
     """`weights` rounded onto the grid; the gradient passes straight through inside its range.
 
     Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons" (2013).
@@ -29,19 +29,23 @@ def fake_quantize(weights: Any, scale: Any, bits: int) -> Any:
         weights: float tensor of any shape.
         scale: step of the grid, broadcastable to `weights`.
         bits: 2, 4 or 8.
+        clip: whether weights may lie beyond the grid's end. Where they cannot (`absmax_scale`),
+            False gives the same with fewer passes over them.
     """
     top = float(levels(bits))
 
     @tf.custom_gradient
     def rounded(w: Any, s: Any) -> Any:
         ratio = w / s
-        result = tf.clip_by_value(tf.round(ratio), -top, top) * s
+        level = tf.clip_by_value(tf.round(ratio), -top, top) if clip else tf.round(ratio)
 
         def gradient(upstream: Any) -> Any:
+            if not clip:
+                return upstream, None
             inside = tf.abs(ratio) <= top + 0.5
             return tf.where(inside, upstream, tf.zeros_like(upstream)), None
 
-        return result, gradient
+        return level * s, gradient
 
     return rounded(weights, tf.stop_gradient(scale))
 

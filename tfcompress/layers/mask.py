@@ -30,6 +30,29 @@ def _padded(weight: Any, block: tuple[int, int]) -> Any:
     )
 
 
+def kth_largest(values: Any, k: Any) -> Any:
+    """The k-th largest of `values` (float32, none negative), k from 1: the largest is the first.
+
+    Floats that are not negative are ordered as the integers of their bits are. So the answer is
+    found bit by bit, by counting the values that are at least as large; several times faster than
+    sorting, and unlike a selection on the CPU it compiles for every device.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> float(kth_largest(tf.constant([0.5, 3.0, 2.0]), k=2))
+        2.0
+    """
+    bits = tf.bitcast(values, tf.int32)
+
+    def settle(place: Any, found: Any) -> tuple[Any, Any]:
+        larger = found + tf.bitwise.left_shift(1, place)
+        enough = tf.reduce_sum(tf.cast(bits >= larger, tf.int32)) >= k
+        return place - 1, tf.where(enough, larger, found)
+
+    _, found = tf.while_loop(lambda place, _: place >= 0, settle, (30, 0))
+    return tf.bitcast(found, tf.float32)
+
+
 def magnitude_mask(weight: Any, sparsity: Any, block: tuple[int, int]) -> Any:
     """1 for the largest blocks of a matrix and 0 for a share of `sparsity` of them, the smallest.
 
@@ -41,11 +64,10 @@ def magnitude_mask(weight: Any, sparsity: Any, block: tuple[int, int]) -> Any:
         sparsity: scalar in [0, 1).
         block: rows and columns that are kept or pruned together.
     """
-    magnitudes = block_magnitudes(weight, block)
-    flat = tf.sort(tf.reshape(magnitudes, [-1]), direction="DESCENDING")
-    count = tf.cast(tf.size(flat), tf.float32)
+    magnitudes = tf.cast(block_magnitudes(weight, block), tf.float32)
+    count = tf.cast(tf.size(magnitudes), tf.float32)
     kept = tf.cast(tf.round(count * (1.0 - tf.cast(sparsity, tf.float32))), tf.int32)
-    threshold = tf.gather(flat, tf.maximum(kept - 1, 0))
+    threshold = kth_largest(magnitudes, kept)
     chosen = tf.cast((magnitudes >= threshold) & (kept > 0), weight.dtype)
     rows, columns = weight.shape
     return tf.repeat(tf.repeat(chosen, block[0], 0)[:rows], block[1], 1)[:, :columns]

@@ -51,20 +51,23 @@ class FakeQuantizer:
         """The matrix `[rows, columns]` on its grid."""
         if self.block:
             return self._blockwise(weight)
-        return grid.fake_quantize(weight, self._scale(weight, self._axes()), self.bits)
+        return self._on_grid(weight, self._scale(weight, self._axes()))
 
     def rows(self, table: Callable[[], Any], rows: Any, ids: Any) -> Any:
         """The same for some `rows` of `table()`, `[..., columns]`; their gradient stays sparse."""
         del ids
         if self.channel_axis is None:
             scale = tf.reshape(self._scale(table(), [0, 1]), [])
-            return grid.fake_quantize(rows, scale, self.bits)
+            return self._on_grid(rows, scale)
         if self.block:
             width = rows.shape[-1]
             parts = tf.reshape(rows, [-1, width // self.block, self.block])
-            quantized = grid.fake_quantize(parts, self._scale(parts, [2]), self.bits)
+            quantized = self._on_grid(parts, self._scale(parts, [2]))
             return tf.reshape(quantized, tf.shape(rows))
-        return grid.fake_quantize(rows, self._scale(rows, [-1]), self.bits)
+        return self._on_grid(rows, self._scale(rows, [-1]))
+
+    def _on_grid(self, weight: Any, scale: Any) -> Any:
+        return grid.fake_quantize(weight, scale, self.bits, clip=self.deviations is not None)
 
     def _axes(self) -> list[int]:
         return [0, 1] if self.channel_axis is None else [1 - self.channel_axis]
@@ -79,7 +82,7 @@ class FakeQuantizer:
         channels_first = weight if self.channel_axis == 0 else tf.transpose(weight)
         rows, width = channels_first.shape
         parts = tf.reshape(channels_first, [rows, width // self.block, self.block])
-        quantized = grid.fake_quantize(parts, self._scale(parts, [2]), self.bits)
+        quantized = self._on_grid(parts, self._scale(parts, [2]))
         flat = tf.reshape(quantized, [rows, width])
         return flat if self.channel_axis == 0 else tf.transpose(flat)
 

@@ -8,6 +8,7 @@ models along their graph, other objects attribute by attribute. The copy is not 
 from __future__ import annotations
 
 import copy
+import functools
 import weakref
 from typing import Any
 
@@ -17,7 +18,7 @@ from tfcompress.surgery.datasets import rebound
 from tfcompress.surgery.leaks import find_leak
 from tfcompress.surgery.probe import outputs_differ
 from tfcompress.surgery.replace import rebuild_network
-from tfcompress.surgery.walk import children, is_network, own_attributes, variables
+from tfcompress.surgery.walk import held_layers, is_network, own_attributes, variables
 
 # What `compile` and `fit` leave on a model; closures over the old model are among it.
 _COMPILED = {
@@ -25,6 +26,7 @@ _COMPILED = {
     "compiled_metrics": None, "train_function": None, "test_function": None,
     "predict_function": None, "train_tf_function": None, "_cluster_coordinator": None,
 }  # fmt: skip
+_AutoCast = keras.src.mixed_precision.autocast_variable
 _NODES = ("_inbound_nodes_value", "_outbound_nodes_value")
 _COUNTS = "_obj_reference_counts_dict"
 _DEPENDENCIES = "_self_unconditional_checkpoint_dependencies"
@@ -82,9 +84,11 @@ class _Copier:
         if id(old) not in self._memo:
             self._keep.append(old)
             if is_network(old):
-                self._memo[id(old)] = rebuild_network(old, self.layer)
+                self._memo[id(old)] = rebuild_network(
+                    old, self.layer, functools.partial(self._attribute, type(old).__name__)
+                )
             elif _rebuilds_from_config(old):
-                self._memo[id(old)] = type(old).from_config(old.get_config())
+                self._memo[id(old)] = _from_config(old)
             else:
                 self._copy_state(old)
         return self._memo[id(old)]
@@ -92,7 +96,7 @@ class _Copier:
     def _copy_state(self, old: Any) -> None:
         new = type(old).__new__(type(old))
         self._memo[id(old)] = new
-        for _, child in children(old):
+        for _, child in held_layers(old):
             self.layer(child)
         state = old.__getstate__()
         if isinstance(old, Model):
@@ -123,13 +127,19 @@ class _Copier:
         elif isinstance(value, tf.distribute.Strategy):
             self._memo[id(value)] = tf.distribute.get_strategy()
         elif isinstance(value, tf.data.Dataset):
-            self._memo[id(value)] = rebound(value, lambda layer: self._memo.get(id(layer)))
+            self._memo[id(value)] = rebound(value, self.layer)
         elif isinstance(value, _TracedFunction):
             # A traced function holds graphs over the old variables; its copy is traced anew.
             python_function = copy.deepcopy(value.python_function, self._memo)
             self._memo[id(value)] = value._clone(python_function)
         elif isinstance(value, weakref.WeakKeyDictionary):
             self._memo[id(value)] = weakref.WeakKeyDictionary()
+
+    def _attribute(self, owner: str, name: str, value: Any) -> Any:
+        for _, layer in layers_in(name, value):
+            self.layer(layer)
+        self._foresee(value)
+        return self._value(owner, name, value)
 
     def _value(self, owner: str, name: str, value: Any) -> Any:
         self.at = f"{owner}.{name}"
@@ -138,14 +148,18 @@ class _Copier:
 
 def _new_variable(variable: Any) -> Any:
     # Made anew rather than deep-copied, so that it belongs to the distribution strategy in scope.
-    return tf.Variable(
-        variable.read_value(),
-        trainable=variable.trainable,
-        name=variable.name.split(":")[0],
-        dtype=variable.dtype,
-        synchronization=variable.synchronization,
-        aggregation=variable.aggregation,
-    )
+    casts = isinstance(variable, _AutoCast.AutoCastVariable)
+    with _AutoCast.enable_auto_cast_variables(None):
+        new = tf.Variable(
+            variable.read_value(),
+            trainable=variable.trainable,
+            name=variable.name.split(":")[0],
+            dtype=variable.dtype,
+            constraint=getattr(variable, "constraint", None),
+            synchronization=variable.synchronization,
+            aggregation=variable.aggregation,
+        )
+    return _AutoCast.create_autocast_variable(new) if casts else new
 
 
 def _recounted(counts: Any, old: dict[str, Any], new: dict[str, Any]) -> Any:
@@ -174,6 +188,15 @@ def _rebuilds_from_config(layer: Any) -> bool:
         or type(value).__name__.endswith("HashTable")
         for value in own_attributes(layer).values()
     )
+
+
+def _from_config(layer: Any) -> Any:
+    new = type(layer).from_config(layer.get_config())
+    if hasattr(layer, "get_vocabulary") and layer.vocabulary_size() > new.vocabulary_size():
+        weights = getattr(layer, "idf_weights", None)  # learnt by `adapt`, not in the config
+        terms = layer.get_vocabulary(include_special_tokens=False)
+        new.set_vocabulary(terms, *([] if weights is None else [weights]))
+    return new
 
 
 def _drop_forgotten_dependencies(state: dict[str, Any]) -> None:

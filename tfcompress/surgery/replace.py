@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ class Replacements:
     def __init__(self) -> None:
         self._new: dict[int, Any] = {}
         self._old: list[Any] = []  # keeps the old layers alive, so that their ids stay theirs
-        self._undo: list[tuple[Any, str, Any]] = []
+        self._undo: list[Callable[[], None]] = []
 
     def put(self, old: Any, new: Any) -> None:
         """Asks for `new` wherever `old` is held."""
@@ -47,14 +48,37 @@ class Replacements:
 
     def assign(self, owner: Any, name: str, value: Any) -> None:
         """Sets an attribute and notes what was there."""
-        self._undo.append((owner, name, getattr(owner, name)))
-        setattr(owner, name, value)
+        put_back = functools.partial(_set, owner, name, getattr(owner, name))
+        _set(owner, name, value)
+        self._undo.append(put_back)
+
+    def forget_calls(self, layer: Any) -> None:
+        """Clears the graph nodes of a layer that is about to be called in a new graph."""
+        for name in ("_inbound_nodes_value", "_outbound_nodes_value"):
+            if name in vars(layer):
+                self._undo.append(functools.partial(vars(layer).update, {name: vars(layer)[name]}))
+                vars(layer)[name] = []
 
     def undo(self) -> None:
         """Puts every attribute back, last change first."""
         while self._undo:
-            owner, name, value = self._undo.pop()
-            setattr(owner, name, value)
+            self._undo.pop()()
+
+
+def _set(owner: Any, name: str, value: Any) -> None:
+    # Keras lists what it tracks in the order of assignment, and weights in the order of that list;
+    # the new layer takes the old one's place in it, and among the attributes.
+    old, names = getattr(owner, name), list(vars(owner))
+    tracked = list(getattr(owner, "_self_tracked_trackables", ()))
+    setattr(owner, name, value)
+    state = {n: vars(owner)[n] for n in names if n in vars(owner)} | vars(owner)
+    vars(owner).clear()
+    vars(owner).update(state)
+    new = getattr(owner, name)
+    place = next((i for i, item in enumerate(tracked) if item is old), None)
+    now = getattr(owner, "_self_tracked_trackables", [])
+    if place is not None and now and now[-1] is new:
+        now.insert(place, now.pop())
 
 
 def replace_layers(model: Any, replacements: Replacements) -> Any:
@@ -83,8 +107,14 @@ def replace_layers(model: Any, replacements: Replacements) -> Any:
 def _rebind_datasets(model: Any, replacements: Replacements) -> list[Any]:
     rebound_ones = []
 
+    new_ones = {id(layer) for layer in replacements.new}
+
     def layer_for(called: Any) -> Any:
-        return replacements.get(called) if called in replacements else None
+        if called in replacements:
+            return replacements.get(called)
+        # A tower of the user's own class is still itself, with new layers below it.
+        changed = any(id(layer) in new_ones for layer in called._flatten_layers())
+        return called if changed else None
 
     for owner in [model, *(held.layer for held in walk(model))]:
         for name, value in own_attributes(owner).items():
@@ -126,9 +156,19 @@ def _replace_below(layer: Any, replacements: Replacements, seen: set[int]) -> No
     if not any(child in replacements for child in below):
         return
     if is_network(layer):
-        replacements.put(layer, rebuild_network(layer, replacements.get))
+        replacements.put(layer, rebuild_network(layer, functools.partial(_kept, layer, replacements)))
     else:
         _replace_attributes(layer, replacements)
+
+
+def _kept(network: Any, replacements: Replacements, layer: Any) -> Any:
+    new = replacements.get(layer)
+    # With the calls of the old graph beside those of the new one, `layer.output` would be
+    # ambiguous; where every call belongs to the old graph, they go with it.
+    nodes = sum(key.rsplit("_ib-", 1)[0] == layer.name for key in network._network_nodes)
+    if new is layer and not is_network(layer) and nodes == len(layer._inbound_nodes):
+        replacements.forget_calls(layer)
+    return new
 
 
 def _replace_attributes(owner: Any, replacements: Replacements) -> None:
@@ -162,12 +202,18 @@ def _substituted(value: Any, replacements: Replacements) -> Any:
     return value
 
 
-def rebuild_network(network: Any, layer_for: Callable[[Any], Any]) -> Any:
+def rebuild_network(
+    network: Any,
+    layer_for: Callable[[Any], Any],
+    attribute_for: Callable[[str, Any], Any] | None = None,
+) -> Any:
     """A Sequential or Functional model of the same graph and class, with other layers.
 
     Args:
         network: the model to follow.
         layer_for: gives for each layer the one to call in its place.
+        attribute_for: gives for each name and value of an attribute of the user's own the new
+            value; by default the same, with the other layers in it.
     """
     new = keras.models.clone_model(network, clone_function=layer_for)
     if isinstance(network, keras.Sequential) and network.built and not new.built:
@@ -176,8 +222,10 @@ def rebuild_network(network: Any, layer_for: Callable[[Any], Any]) -> Any:
         new.__class__ = type(network)
     for name, value in own_attributes(network).items():
         if name not in vars(new):
-            setattr(new, name, _through(value, layer_for))
-    new.trainable = network.trainable
+            setattr(
+                new, name, attribute_for(name, value) if attribute_for else _through(value, layer_for)
+            )
+    new._trainable = network._trainable  # the setter would set its layers' as well
     return new
 
 

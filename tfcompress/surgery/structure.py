@@ -13,11 +13,18 @@ from typing import Any
 from tfcompress.errors import SurgeryError
 from tfcompress.keras import keras
 from tfcompress.surgery.replace import Replacements, replace_layers
-from tfcompress.surgery.walk import children, is_network, walk
+from tfcompress.surgery.walk import children, inside, is_network, walk
 
 _NAME = "Structured"
-_serialize = keras.saving.serialize_keras_object
-_deserialize = keras.saving.deserialize_keras_object
+_serialize = keras.src.saving.serialization_lib.serialize_keras_object
+_deserialize = keras.src.saving.serialization_lib.deserialize_keras_object
+
+
+def _new_format() -> Any:
+    # While a SavedModel is written or read Keras serializes in its old format, which knows an
+    # object by its identity and would write the model in place of its own base.
+    options = keras.src.saving.legacy.saved_model.utils
+    return options.keras_option_scope(options.should_save_traces(), in_tf_saved_model_scope=False)
 
 
 @keras.utils.register_keras_serializable("tfcompress", _NAME)
@@ -31,11 +38,11 @@ class Structured:
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The model, its replaced layers in place and built."""
-        with keras.utils.custom_object_scope(custom_objects or {}):
+        with keras.utils.custom_object_scope(custom_objects or {}), _new_format():
             model = _deserialize(config["base"])
             layers = [(item["path"], _deserialize(item["layer"])) for item in config["layers"]]
-        model = put_layers(model, dict(layers))
-        _build(model, config["builds"])
+            model = put_layers(model, dict(layers))
+            _build(model, config["builds"])
         return model
 
 
@@ -86,11 +93,12 @@ def _base(cls: type) -> type:
 @cache
 def _structured(base: type) -> type:
     def get_config(self: Any) -> dict[str, Any]:
-        return {
-            "base": _base_config(self, base),
-            "layers": _replaced_layers(self),
-            "builds": _build_shapes(self),
-        }
+        with _new_format():
+            return {
+                "base": _base_config(self, base),
+                "layers": _replaced_layers(self),
+                "builds": _build_shapes(self),
+            }
 
     def from_config(cls: type, config: dict[str, Any], custom_objects: Any = None) -> Any:
         return Structured.from_config(config, custom_objects)
@@ -124,12 +132,12 @@ def _replaced_layers(model: Any) -> list[dict[str, Any]]:
     # A network inside the model is written whole: its graph names its layers.
     whole: dict[str, Any] = {}
     for held in walk(model):
-        inside = any(held.path.startswith(f"{path}.") for path in whole)
+        below = any(held.path.startswith(f"{path}.") for path in whole)
         touched = any(
             p == held.path or (is_network(held.layer) and p.startswith(f"{held.path}."))
             for p in model._replaced_paths
         )
-        if touched and not inside:
+        if touched and not below:
             whole[held.path] = held.layer
     return [{"path": path, "layer": _serialize(layer)} for path, layer in whole.items()]
 
@@ -137,9 +145,9 @@ def _replaced_layers(model: Any) -> list[dict[str, Any]]:
 def _build_shapes(model: Any) -> dict[str, Any]:
     shapes = {}
     for held in walk(model):
-        shape = getattr(held.layer, "_build_input_shape", None)
+        shape = getattr(inside(held.layer), "_build_input_shape", None)
         if held.layer.built and shape is not None and held.layer.weights and not children(held.layer):
-            shapes[held.path] = keras.src.saving.serialization_lib.serialize_keras_object(
+            shapes[held.path] = _serialize(
                 tuple(shape) if not isinstance(shape, (dict, list)) else shape
             )
     return shapes

@@ -27,8 +27,9 @@ class Held:
 
     @property
     def info(self) -> LayerInfo:
-        """What predicates may know of it."""
-        types = tuple(c.__name__ for c in type(self.layer).__mro__ if issubclass(c, Layer))
+        """What predicates may know of it; of a wrapper, also what the layer inside it is."""
+        classes = (*type(inside(self.layer)).__mro__, *type(self.layer).__mro__)
+        types = tuple(dict.fromkeys(c.__name__ for c in classes if issubclass(c, Layer)))
         sizes = (int(v.shape.num_elements() or 0) for v in variables(self.layer))
         return LayerInfo(self.path, types, sum(sizes))
 
@@ -36,6 +37,11 @@ class Held:
 def is_network(layer: Any) -> bool:
     """Whether Keras keeps the graph of its layers (Sequential and Functional models)."""
     return isinstance(layer, (Sequential, Functional))
+
+
+def inside(layer: Any) -> Any:
+    """The layer in an opaque wrapper, see `children`, or the layer itself."""
+    return layer.layer if getattr(type(layer), "opaque", False) else layer
 
 
 @cache
@@ -65,27 +71,31 @@ def children(layer: Any) -> list[tuple[str, Any]]:
 
     A class with `opaque = True` (the wrapper of a compressed layer) is one layer to the outside.
     """
-    if getattr(type(layer), "opaque", False):
-        return []
+    return [] if getattr(type(layer), "opaque", False) else held_layers(layer)
+
+
+def held_layers(layer: Any) -> list[tuple[str, Any]]:
+    """The same, opaque layers looked into."""
     if is_network(layer):
         inner = [c for c in layer.layers if not isinstance(c, keras.layers.InputLayer)]
         return [(child.name, child) for child in inner]
     found: list[tuple[str, Any]] = []
     for name, value in own_attributes(layer).items():
-        found.extend(_layers_in(name, value))
+        found.extend(layers_in(name, value))
     return found
 
 
-def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+def layers_in(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The layers in a value and in lists, tuples and dicts of it, each with its path."""
     if isinstance(value, Layer):
         if not isinstance(value, keras.metrics.Metric):
             yield path, value
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            yield from _layers_in(f"{path}.{index}", item)
+            yield from layers_in(f"{path}.{index}", item)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _layers_in(f"{path}.{key}", item)
+            yield from layers_in(f"{path}.{key}", item)
 
 
 def variables(layer: Any) -> list[Any]:
@@ -98,10 +108,7 @@ def variables(layer: Any) -> list[Any]:
 
 
 def walk(model: Any) -> list[Held]:
-    """Every layer below `model`, parents before their children, each once.
-
-    A layer that is itself the model has the path of its name.
-    """
+    """Every layer below `model`, parents before their children, each once."""
     paths: dict[int, list[str]] = {}
     layers: dict[int, Any] = {}
 

@@ -137,9 +137,12 @@ class Factorize(Technique):
         """The form with two factors, or why not."""
         if isinstance(form.layer, Compressed):
             return Skip("it is compressed already; factorize the layer before that")
-        kind = _KINDS.get(type(form.layer).__name__)
-        if kind is None or not isinstance(form.layer, kind.plain):
+        kind = _KINDS.get(type(form.layer))
+        if kind is None:
             return Skip(f"Factorize knows Dense and Embedding, not {form.kind}")
+        lost = [name for name in _LOST if getattr(form.layer, name, None) is not None]
+        if lost:
+            return Skip(f"it has a {lost[0]}, which is for a whole matrix and not for factors")
         rank = self.rank_of(form.value(kind.weight))
         rows, columns = form.weights[0].shape
         if rank * (rows + columns) >= rows * columns:
@@ -156,7 +159,7 @@ class Factorize(Technique):
 
     def apply(self, layer: Any) -> Any:
         """The factorized layer, with the factors of the layer's current matrix."""
-        kind = _KINDS[type(layer).__name__]
+        kind = _KINDS[type(layer)]
         matrix = np.asarray(getattr(layer, kind.weight))
         rank = self.rank_of(matrix)
         new = kind.factorized(**kind.arguments(layer), rank=rank)
@@ -173,24 +176,23 @@ class Factorize(Technique):
 class _Kind:
     """How one class of layer is factorized."""
 
-    plain: type
     weight: str
     factorized: type
     fields: tuple[str, ...]
 
     def arguments(self, layer: Any) -> dict[str, Any]:
         shared = {name: getattr(layer, name) for name in self.fields}
-        return {**shared, "name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype}
+        return {**shared, "name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
 
 
+# By the class itself: a subclass may compute something else.
 _KINDS = {
-    "Dense": _Kind(
-        keras.layers.Dense, "kernel", FactorizedDense, ("units", "activation", "use_bias")
-    ),
-    "Embedding": _Kind(
-        keras.layers.Embedding,
-        "embeddings",
-        FactorizedEmbedding,
-        ("input_dim", "output_dim", "mask_zero"),
+    keras.layers.Dense: _Kind("kernel", FactorizedDense, ("units", "activation", "use_bias")),
+    keras.layers.Embedding: _Kind(
+        "embeddings", FactorizedEmbedding, ("input_dim", "output_dim", "mask_zero")
     ),
 }
+_LOST = (
+    "kernel_regularizer", "bias_regularizer", "embeddings_regularizer", "activity_regularizer",
+    "kernel_constraint", "bias_constraint", "embeddings_constraint",
+)  # fmt: skip

@@ -151,6 +151,13 @@ class Quantize(Technique):
                     return Skip(f"blocks of {self.granularity.size} do not divide a width of {width}")
         if self.bits == FLOAT_BITS:
             return form
+        for weight in form.weights:
+            # Measured: LiteRT's look-up steps from row to row in bytes, and reads wrong rows else.
+            if weight.lookup and weight.shape[1] * self.bits % 8:
+                return Skip(
+                    f"LiteRT looks up rows of whole bytes, and {weight.shape[1]} weights of "
+                    f"{self.bits} bits are none; choose a width or rank that makes them so"
+                )
         return form.with_weights(lambda w: self._quantizer(w.channel_axis).planned(w))
 
     def apply(self, layer: Any) -> Any:

@@ -1,0 +1,90 @@
+"""Law 7: what training saw is what ships, and its size is what the report says."""
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from tests import small_models
+from tfcompress.export import flatbuffer, sizes
+from tfcompress.export.quantize import stored_weights
+from tfcompress.keras import keras, tf
+
+FAMILIES = {
+    "sequential": small_models.sequential,
+    "functional": small_models.functional,
+    "subclassed": small_models.subclassed,
+    "tfrs": small_models.tied,
+}
+SETTINGS = {
+    "nothing": (),
+    "factorize": (tfc.Factorize(3),),
+    "prune": (tfc.Prune(0.5),),
+    "prune on schedule": (tfc.Prune(0.5, (2, 1), tfc.PolynomialDecay(4, frequency=1)),),
+    "8 bits": (tfc.Quantize(8),),
+    "4 bits": (tfc.Quantize(4, tfc.PerTensor(), tfc.Deviations(2.0)),),
+    "2 bits": (tfc.Quantize(2),),
+    "all": (tfc.Factorize(4), tfc.Prune(0.5), tfc.Quantize(4)),
+}
+
+
+def trained(family, techniques):
+    model = FAMILIES[family]()
+    if techniques:
+        rules = [tfc.rule(tfc.by_type(kind), *techniques) for kind in ("Dense", "Embedding")]
+        model = tfc.apply(model, tfc.Spec(rules))
+    if family == "tfrs":
+        model.compile(keras.optimizers.Adam(0.01))
+        history = small_models.ids()
+        model.fit(history, history[:, 0], batch_size=8, epochs=2, verbose=0)
+    else:
+        model.compile(keras.optimizers.Adam(0.01), "mse")
+        model.fit(small_models.ids(), small_models.targets(), batch_size=8, epochs=2, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_law_7_what_training_saw_is_what_ships(family, setting, tmp_path):
+    model = trained(family, SETTINGS[setting])
+    history = small_models.ids(8, seed=9)
+    call = tfc.Signature(lambda m, ids: m(ids), {"ids": tf.TensorSpec([1, 5], tf.int32)})
+    calls = [{"ids": row[None]} for row in history]
+    made = tfc.export(model, tmp_path / "m", {"serve": call}, {"serve": calls}, tolerance=0.05)
+
+    lite = tfc.LiteModel(made.model)
+    shipped = np.concatenate([lite.run("serve", one)["output"] for one in calls])
+    seen = np.concatenate([model(one["ids"]).numpy() for one in calls])
+    deviation = np.linalg.norm(shipped - seen) / np.linalg.norm(seen)
+    assert deviation < (0.03 if stored_weights(model) else 1e-5)
+
+    content = made.model.read_bytes()
+    assert made.report["sizes"] == sizes.byte_counts(content)
+    found = made.report["sizes"]
+    assert found["bytes"] == len(content) == found["weights"] + found["scales"] + found["graph"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_law_7_every_quantized_weight_is_in_the_file_to_the_last_bit(family, tmp_path):
+    model = trained(family, (tfc.Quantize(4),))
+    call = tfc.Signature(lambda m, ids: m(ids), {"ids": tf.TensorSpec([1, 5], tf.int32)})
+    made = tfc.export(model, tmp_path / "m", {"serve": call})
+    shipped = list(_int4_matrices(flatbuffer.read(made.model.read_bytes())))
+    for weight in stored_weights(model):
+        assert any(
+            value.shape == candidate.shape and np.allclose(value, candidate, rtol=1e-5, atol=1e-8)
+            for value in shipped
+            for candidate in (weight.value, weight.value.T)
+        ), weight.path
+
+
+def _int4_matrices(model):
+    for tensor in model.subgraphs[0].tensors:
+        if tensor.type != flatbuffer.schema.TensorType.INT4:
+            continue
+        packed = np.asarray(model.buffers[tensor.buffer].data, np.uint8)
+        levels = np.stack([packed & 15, packed >> 4], 1).reshape(-1).astype(np.int64)
+        levels = np.where(levels > 7, levels - 16, levels)[: np.prod(tensor.shape)]
+        axis = tensor.quantization.quantizedDimension
+        shape = [1, 1]
+        shape[axis] = -1
+        yield levels.reshape(tensor.shape) * np.reshape(tensor.quantization.scale, shape)
