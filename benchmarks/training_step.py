@@ -34,13 +34,8 @@ import tfcompress as tfc
 from experiments.machine import cpu_model
 from tfcompress.keras import keras, tf, tfmot
 
-ROUNDS = flags.DEFINE_integer("rounds", 80, "Rounds that are counted.", lower_bound=1)
-STEPS = flags.DEFINE_integer("steps", 8, "Steps of each variant in a round.", lower_bound=1)
-THREADS = flags.DEFINE_integer("threads", 2, "Threads within an operation.", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "Of weights, data and the order of turns.")
 RESULTS = Path(__file__).with_name("results") / "training_step.json"
-OUT = flags.DEFINE_string("out", str(RESULTS), "The JSON file to write.")
-
+FLAGS = flags.FLAGS
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy")
 PLAIN = ("nothing", "Keras")
 RARELY, ALWAYS = "prune, mask moves every 100 steps", "prune, mask moves every step"
@@ -114,6 +109,7 @@ class _WeightsAlone(tfmot.quantization.keras.QuantizeConfig):  # type: ignore[mi
 
     def set_quantize_activations(self, layer: Any, quantize_activations: Any) -> None:
         """Nothing to set."""
+        del layer, quantize_activations  # AutoGraph wants a statement
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
         """None."""
@@ -296,7 +292,7 @@ def record(
         "steps_per_round": steps,
         # 0 is TensorFlow's default: as many as there are cores.
         "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
-        "model": asdict(sizes),
+        **asdict(sizes),
         "machine": machine(),
         "versions": {
             "tfcompress": tfc.__version__,
@@ -306,20 +302,30 @@ def record(
     }
 
 
+def define_flags() -> None:
+    """Says what the command line may hold; not at import, where another script's might stand."""
+    flags.DEFINE_integer("rounds", 80, "Rounds that are counted.", lower_bound=1)
+    flags.DEFINE_integer("steps", 8, "Steps of each variant in a round.", lower_bound=1)
+    flags.DEFINE_integer("threads", 2, "Threads within an operation.", lower_bound=1)
+    flags.DEFINE_integer("seed", 0, "Of weights, data and the order of turns.")
+    flags.DEFINE_string("out", str(RESULTS), "The JSON file to write.")
+
+
 def main(argv: Sequence[str]) -> None:
     """Measures, prints the table and one line of JSON, and writes the file."""
     if len(argv) > 1:
         raise app.UsageError(f"Received {argv[1]!r}, expected flags only.")
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
+    tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     sizes = Sizes()
-    lines = results(measure(sizes, ROUNDS.value, STEPS.value, SEED.value))
-    written = record(sizes, ROUNDS.value, STEPS.value, SEED.value, lines)
-    Path(OUT.value).parent.mkdir(parents=True, exist_ok=True)
-    Path(OUT.value).write_text(json.dumps(written, indent=2) + "\n")
+    lines = results(measure(sizes, FLAGS.rounds, FLAGS.steps, FLAGS.seed))
+    written = record(sizes, FLAGS.rounds, FLAGS.steps, FLAGS.seed, lines)
+    Path(FLAGS.out).parent.mkdir(parents=True, exist_ok=True)
+    Path(FLAGS.out).write_text(json.dumps(written, indent=2) + "\n")
     Console(width=110).print(table_of(lines))
     print(json.dumps(written))
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

@@ -40,6 +40,7 @@ class Recipe:
       student: fields of SASRecConfig that differ from the teacher's.
       spec: what to do to which layer.
       temperature: of the distillation. weight: its share of the loss. positions: its sample.
+      fresh, dropped: which positions and which events it uses, see `forward_on`.
       training: how to train.
     """
 
@@ -48,6 +49,8 @@ class Recipe:
     temperature: float
     weight: float
     positions: int
+    fresh: int
+    dropped: float
     training: TrainingConfig
 
 
@@ -119,13 +122,17 @@ def _train(
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
     distiller = tfc.distill(
-        student, teacher, recipe.temperature, recipe.weight, forward_on(recipe.positions)
+        student,
+        teacher,
+        recipe.temperature,
+        recipe.weight,
+        forward_on(recipe.positions, recipe.fresh, recipe.dropped),
     )
     length = student.config.length
     evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
     trainer = Trainer(
         distiller,
-        movielens.windows(data, teacher.config.length, fresh=length),
+        movielens.windows(data, teacher.config.length, fresh=recipe.fresh),
         recipe.training,
         work / "checkpoint.npz",
         lambda: ranking.hr_ndcg(evaluated(), K),

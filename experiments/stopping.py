@@ -22,4 +22,5 @@ class StopRequest:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def __call__(self) -> bool:
+        """Whether a signal has come."""
         return bool(self.received)

@@ -129,7 +129,7 @@ class Tied(tfrs.Model):
         self.hidden = keras.layers.Dense(UNITS, activation="relu", name="hidden")
         self.out = keras.layers.Dense(WIDTH, name="out")
         self.task = tfrs.tasks.Ranking(
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
         )
 
     def call(self, inputs: Any, training: Any = None) -> Any:

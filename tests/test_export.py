@@ -208,7 +208,9 @@ def test_a_file_that_does_not_agree_leaves_what_was_there(tmp_path):
     exported(tied_model(), tmp_path / "m")
     before = (tmp_path / "m" / "model.tflite").read_bytes()
     student = tfc.apply(tied_model(), spec([tfc.Quantize(2)], [tfc.Quantize(2)]))
-    with pytest.raises(tfc.ExportError, match=r"deviates from the Keras model's by .* at most 1e-09"):
+    with pytest.raises(
+        tfc.ExportError, match=r"deviates from the Keras model.s by .* at most 1e-09"
+    ):
         exported(student, tmp_path / "m", tolerance=1e-9)
     assert leftovers(tmp_path) == ["m"]
     assert (tmp_path / "m" / "model.tflite").read_bytes() == before
@@ -265,9 +267,7 @@ def test_a_model_that_was_never_called_needs_signatures(tmp_path):
 
 def test_verification_needs_inputs_for_each_signature(tmp_path):
     with pytest.raises(tfc.ExportError, match="no inputs for the signature 'score'"):
-        tfc.export(
-            tied_model(), tmp_path / "m", SIGNATURES, {"recommend": calls()["recommend"]}
-        )
+        tfc.export(tied_model(), tmp_path / "m", SIGNATURES, {"recommend": calls()["recommend"]})
 
 
 def test_a_broken_file_and_an_unknown_signature(tmp_path, float_file):
@@ -305,3 +305,39 @@ def test_rows_that_are_no_whole_bytes_are_left_in_float(width, bits, tmp_path):
     student = tfc.apply(model, spec([tfc.Quantize(bits)]))
     made = tfc.export(student, tmp_path / "m", {"serve": call})
     assert made.report["verification"][0]["deviation"] < 1e-6
+
+
+class Mixed(keras.Model):
+    """A kernel used again the other way round, or followed by a constant factor."""
+
+    def __init__(self, use):
+        super().__init__()
+        self.kernel_layer = keras.layers.Dense(16, use_bias=False)
+        self.use = use
+
+    def call(self, x):
+        return self.use(x, self.kernel_layer)
+
+
+def mixed(use):
+    keras.utils.set_random_seed(0)
+    model = Mixed(use)
+    model(tf.ones((1, 16)))
+    return model
+
+
+def test_a_kernel_times_a_constant_is_stored_in_few_bits(tmp_path):
+    model = mixed(lambda x, layer: layer(x) * 3.0 + layer(x + 1.0))
+    student = tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(4))]))
+    made = tfc.export(student, tmp_path / "m", tolerance=0.05)
+    assert made.report["sizes"]["weights"] < 16 * 16 * 2  # both in 4 bits, or one of them in both
+
+
+def test_channels_the_other_way_round_are_refused(tmp_path):
+    model = mixed(lambda x, layer: tf.matmul(layer(x), layer.kernel, transpose_b=True))
+    by_channel = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(4))])
+    with pytest.raises(tfc.ExportError, match=r"kernel_layer.kernel is multiplied the other way"):
+        tfc.export(tfc.apply(model, by_channel), tmp_path / "m")
+    one_scale = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(4, tfc.PerTensor()))])
+    made = tfc.export(tfc.apply(model, one_scale), tmp_path / "m", tolerance=0.05)
+    assert made.report["sizes"]["weights"] < 16 * 16 * 2

@@ -154,7 +154,9 @@ def test_a_copy_keeps_an_adapted_text_vectorization_and_normalization():
     text = keras.Sequential(
         [keras.Input((), dtype="string"), vectorize, keras.layers.Embedding(5, 2)]
     )
-    np.testing.assert_array_equal(copy_model(text)(tf.constant(["a c"])), text(tf.constant(["a c"])))
+    np.testing.assert_array_equal(
+        copy_model(text)(tf.constant(["a c"])), text(tf.constant(["a c"]))
+    )
     normalize = keras.layers.Normalization()
     normalize.adapt(np.arange(12.0).reshape(4, 3))
     numbers = keras.Sequential([keras.Input((3,)), normalize, keras.layers.Dense(2)])

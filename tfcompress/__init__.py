@@ -4,7 +4,7 @@ Spec says what you want. Plan says what will happen to each layer, or why nothin
 do it. Export proves it. Report says what it saved.
 """
 
-import tfcompress.keras  # noqa: F401  (first: it chooses the Keras that everything else uses)
+import tfcompress.keras  # first: it chooses the Keras that everything else uses
 from tfcompress import recipes
 from tfcompress.apply import apply, distill, finalize
 from tfcompress.distillation import Distiller, Outputs

@@ -97,13 +97,17 @@ class Distiller(keras.Model):  # type: ignore[misc]
         """What the student computes."""
         return self.student(inputs, training=training)
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One step on a batch."""
+    def make_train_function(self, force: bool = False) -> Any:
+        """Keras asks for it before the first step, where an error is still an error as raised."""
         if self.teacher is None:
             raise SpecError(
                 "The Distiller has no teacher (it is not saved with the student). "
                 "Call tfcompress.distill(model.student, teacher=...) and compile again."
             )
+        return super().make_train_function(force)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step on a batch."""
         with tf.GradientTape() as tape:
             total, parts = self._total(data)
             scaled = self.optimizer.get_scaled_loss(total) if _scales(self.optimizer) else total

@@ -1,4 +1,4 @@
-"""Errors that tfcompress raises. Each message says what was received, what was expected, what to do."""
+"""Errors that tfcompress raises: each says what was received, what was expected, what to do."""
 
 from __future__ import annotations
 

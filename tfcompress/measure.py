@@ -20,7 +20,7 @@ class WeightForm:
     Attributes:
         name: attribute of its layer.
         shape: rows and columns.
-        channel_axis: the axis whose entries can each have a scale of their own.
+        channel_axis: the axis whose entries can each have a scale of their own; None: one scale.
         lookup: whether its rows are looked up (a table) rather than multiplied.
         bits: width of a stored weight.
         scales: how many scales are stored with it.
@@ -29,7 +29,7 @@ class WeightForm:
 
     name: str
     shape: tuple[int, int]
-    channel_axis: int
+    channel_axis: int | None
     lookup: bool = False
     bits: int = FLOAT_BITS
     scales: int = 0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import SpecError
-from tfcompress.layers import Compressed, FakeQuantizer, Mask, weight_roles
+from tfcompress.layers import Compressed, weight_roles
 from tfcompress.layers.compressed import raw
 from tfcompress.measure import LayerForm, WeightForm
 from tfcompress.spec import Rule, Skip, Spec, Technique
@@ -189,12 +189,13 @@ def form_of(item: Held) -> LayerForm:
     if not inner.built or not weight_roles(inner):
         other = sum(int(np.prod(w.shape)) for w in own)
         return LayerForm(item.path, layer, type(inner).__name__, (), other)
-    weights = tuple(_weight_form(layer, role.name, role.channel_axis) for role in weight_roles(inner))
+    roles = weight_roles(inner)
+    weights = tuple(_weight_form(layer, role.name, role.channel_axis) for role in roles)
     other = sum(int(np.prod(w.shape)) for w in own) - sum(w.parameters for w in weights)
     return LayerForm(item.path, layer, type(inner).__name__, weights, other, _positions(layer))
 
 
-def _weight_form(layer: Any, name: str, channel_axis: int) -> WeightForm:
+def _weight_form(layer: Any, name: str, channel_axis: int | None) -> WeightForm:
     rows, columns = (int(size) for size in vars(raw(layer))[name].shape)
     form = WeightForm(name, (rows, columns), channel_axis, lookup=channel_axis == 0)
     chain = layer.transforms.get(name, ()) if isinstance(layer, Compressed) else ()

@@ -38,6 +38,7 @@ class Once(Schedule):
     """
 
     def decider(self, sparsity: float) -> Decider | None:
+        """None: the mask never moves again."""
         return None
 
 
@@ -66,6 +67,7 @@ class ConstantSparsity(Schedule):
         _check_steps(self, ends=self.end_step != -1)
 
     def decider(self, sparsity: float) -> Decider:
+        """TF-MOT's schedule of the same name."""
         sparsity_schedule = tfmot.sparsity.keras.ConstantSparsity(
             sparsity, self.begin_step, self.end_step, self.frequency
         )
@@ -111,12 +113,14 @@ class PolynomialDecay(Schedule):
             raise SpecError(
                 f"PolynomialDecay received frequency={self.frequency} for the steps from "
                 f"{self.begin_step} to {self.end_step}; expected a divisor of their number, or the "
-                "last move of the mask comes before end_step and the full sparsity is never reached."
+                "last move of the mask comes before end_step, and the full sparsity is never "
+                "reached."
             )
         if self.power <= 0:
             raise SpecError(f"PolynomialDecay received power={self.power}; expected power > 0.")
 
     def decider(self, sparsity: float) -> Decider:
+        """TF-MOT's schedule of the same name."""
         sparsity_schedule = tfmot.sparsity.keras.PolynomialDecay(
             self.initial_sparsity, sparsity, self.begin_step, self.end_step, self.power,
             self.frequency,

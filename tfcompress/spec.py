@@ -57,7 +57,9 @@ class Rule(Value):
                     f"A rule received {technique!r}; expected techniques such as Quantize(bits=8)."
                 )
         if not self.techniques:
-            raise SpecError(f"The rule for {self.where!r} names no technique; expected at least one.")
+            raise SpecError(
+                f"The rule for {self.where!r} names no technique; expected at least one."
+            )
         names = [type(t).__name__ for t in self.techniques]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -71,8 +73,8 @@ class Rule(Value):
 class Spec(Value):
     """Rules, together with the version of their format.
 
-    Several rules may meet at one layer; what they ask adds up. Two rules that ask the same technique
-    of one layer with different settings contradict each other, and `plan` says so.
+    Several rules may meet at one layer; what they ask adds up. Two rules that ask the same
+    technique of one layer with different settings contradict each other, and `plan` says so.
 
     Raises:
         SpecError: no rules, or something that is not a rule.
@@ -90,7 +92,9 @@ class Spec(Value):
         object.__setattr__(self, "rules", tuple(rules))
         for item in self.rules:
             if not isinstance(item, Rule):
-                raise SpecError(f"A spec received {item!r}; expected rules: rule(where, technique).")
+                raise SpecError(
+                    f"A spec received {item!r}; expected rules: rule(where, technique)."
+                )
         if not self.rules:
             raise SpecError("A spec received no rules; expected at least one.")
 

@@ -13,13 +13,14 @@ from tfcompress.errors import SpecError
 
 
 class Value:
-    """Base class; every subclass (a frozen dataclass) is known by its class name."""
+    """Base class; every concrete subclass (a frozen dataclass) is known by its class name."""
 
     _known: ClassVar[dict[str, type[Value]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Value._known[cls.__name__] = cls
+        if not any(getattr(getattr(cls, n), "__isabstractmethod__", False) for n in dir(cls)):
+            Value._known[cls.__name__] = cls
 
 
 def to_data(value: Any) -> Any:
@@ -51,7 +52,13 @@ def from_data(data: Any) -> Any:
     cls = _class(data)
     fields = {name: from_data(item) for name, item in data.items() if name != "type"}
     _check_fields(cls, fields)
-    return cls(**fields)
+    try:
+        return cls(**fields)
+    except TypeError as error:  # a text where the class compares numbers, and the like
+        raise SpecError(
+            f"{cls.__name__} received {fields!r}, and a field of the wrong kind is among it "
+            f"({error})."
+        ) from error
 
 
 def _class(data: dict[str, Any]) -> type[Value]:

@@ -67,6 +67,7 @@ class ByType(Predicate):
             raise SpecError(f"by_type received {self.type_name!r}; expected a class name.")
 
     def __call__(self, layer: LayerInfo) -> bool:
+        """Whether the layer is of the class."""
         return self.type_name in layer.types
 
 
@@ -81,6 +82,7 @@ class ByName(Predicate):
             raise SpecError(f"by_name received {self.pattern!r}; expected a name or shell pattern.")
 
     def __call__(self, layer: LayerInfo) -> bool:
+        """Whether the path or its last name matches."""
         return fnmatch.fnmatchcase(layer.path, self.pattern) or (
             layer.path.rsplit(".", 1)[-1] == self.pattern
         )
@@ -101,6 +103,7 @@ class BySize(Predicate):
             )
 
     def __call__(self, layer: LayerInfo) -> bool:
+        """Whether the number of parameters is between the bounds."""
         return self.minimum <= layer.parameters and (
             self.maximum is None or layer.parameters <= self.maximum
         )
@@ -114,6 +117,7 @@ class And(Predicate):
     right: Predicate
 
     def __call__(self, layer: LayerInfo) -> bool:
+        """Whether both conditions hold."""
         return self.left(layer) and self.right(layer)
 
 
@@ -125,6 +129,7 @@ class Or(Predicate):
     right: Predicate
 
     def __call__(self, layer: LayerInfo) -> bool:
+        """Whether one of the conditions holds."""
         return self.left(layer) or self.right(layer)
 
 
@@ -135,6 +140,7 @@ class Not(Predicate):
     inner: Predicate
 
     def __call__(self, layer: LayerInfo) -> bool:
+        """Whether the condition does not hold."""
         return not self.inner(layer)
 
 

@@ -170,15 +170,27 @@ def test_law_4_a_layer_survives_its_config(family, layer, technique):
         np.testing.assert_array_equal(getattr(again, name), getattr(one, name))
 
 
-@every_layer
 @every_technique
-def test_law_4_a_compressed_model_survives_saving(family, layer, technique, tmp_path):
-    student = train(family, tfc.apply(family.build(), spec_for(layer, technique)))
+def test_law_4_a_compressed_model_survives_saving(family, technique, tmp_path):
+    spec = spec_for("Dense", technique)
+    spec = tfc.Spec([*spec.rules, *spec_for("Embedding", technique).rules])
+    student = moved(tfc.apply(family.build(), spec))
     student.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(family.outputs(loaded), family.outputs(student))
-    train(family, student), loaded.fit(family.data(), epochs=1, verbose=0)
+    assert same(weights_of(loaded), weights_of(student))
+    # test_training.py lets it train on; here the steps of one schedule are taken by hand.
+    for model in (student, loaded):
+        tf.function(lambda m=model: m(small_models.ids(), training=True))()
     assert [w.shape for w in loaded.weights] == [w.shape for w in student.weights]
+
+
+def moved(model: Any) -> Any:
+    """The model with weights that no constructor would give it."""
+    rng = np.random.default_rng(7)
+    for variable in model.trainable_variables:
+        variable.assign_add(rng.normal(0, 0.1, variable.shape))
+    return model
 
 
 @every_layer
@@ -310,6 +322,4 @@ def test_finalize_gives_plain_layers_of_the_same_outputs(family):
     student = train(family, tfc.apply(family.build(), COMBINED))
     final = tfc.finalize(student)
     assert not any(isinstance(held.layer, Compressed) for held in walk(final))
-    np.testing.assert_allclose(
-        family.outputs(final), family.outputs(student), rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(family.outputs(final), family.outputs(student), rtol=1e-5, atol=1e-6)

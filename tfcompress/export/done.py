@@ -29,7 +29,7 @@ from tfcompress.where import by_name
 
 
 def spec_of(model: Any) -> Spec | None:
-    """The spec that compresses a model of the same layers as this one is; None: nothing was done."""
+    """The spec that compresses a plain model as this one is compressed; None: nothing was done."""
     rules: dict[tuple[Technique, ...], list[str]] = {}
     for held in walk(model):
         techniques = _techniques(held.layer)

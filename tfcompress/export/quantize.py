@@ -15,6 +15,7 @@ from tfcompress.export import flatbuffer
 from tfcompress.layers import Compressed, FakeQuantizer
 from tfcompress.surgery import walk
 
+Array = np.ndarray[Any, Any]
 _MARK = "tfcompress/{}/"
 
 
@@ -29,7 +30,7 @@ class Stored:
     """
 
     path: str
-    value: np.ndarray[Any, Any]
+    value: Array
     quantizer: FakeQuantizer
 
 
@@ -135,14 +136,34 @@ def _owners(model: Any, weights: list[Stored]) -> dict[int, int]:
     return owners
 
 
-def _owner(value: np.ndarray[Any, Any], weights: list[Stored]) -> int | None:
+def _owner(value: Array, weights: list[Stored]) -> int | None:
     for index, weight in enumerate(weights):
-        if np.array_equal(value, weight.value) or np.array_equal(value, weight.value.T):
-            return index
+        for turned, candidate in ((False, weight.value), (True, weight.value.T)):
+            if _proportional(value, candidate):
+                _refuse_other_channels(weight, turned)
+                return index
     return None
 
 
-_BITS = {"INT8": 8, "INT4": 4, "INT2": 2}
+def _proportional(value: Array, weight: Array) -> bool:
+    # Up to one factor: the converter multiplies a kernel by a constant that follows it, and the
+    # product lies on a grid of the same levels.
+    if value.shape != weight.shape:
+        return False
+    place = int(np.argmax(np.abs(weight)))
+    largest = weight.flat[place]
+    if largest == 0.0:
+        return not value.any()
+    return bool(np.allclose(value, weight * (value.flat[place] / largest), rtol=1e-5, atol=0.0))
+
+
+def _refuse_other_channels(weight: Stored, turned: bool) -> None:
+    axis = weight.quantizer.channel_axis
+    if axis is not None and axis != (1 if turned else 0):
+        raise ExportError(
+            f"{weight.path} is multiplied the other way round in the file, where the scales of its "
+            f"channels (axis {axis}) would not fit. Quantize it PerTensor()."
+        )
 
 
 def _check(content: bytes, weights: list[Stored]) -> None:

@@ -70,8 +70,8 @@ def verify(
     for one in found:
         if not one.deviation <= tolerance:
             raise ExportError(
-                f"The file's output {one.signature}.{one.output} deviates from the Keras model's by "
-                f"{one.deviation:.4f} of its size on {one.calls} inputs; expected at most "
+                f"The file's output {one.signature}.{one.output} deviates from the Keras model's "
+                f"by {one.deviation:.4f} of its size on {one.calls} inputs; expected at most "
                 f"{tolerance}. Look at what was quantized to few bits without training, or pass a "
                 "larger tolerance."
             )

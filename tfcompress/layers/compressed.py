@@ -36,14 +36,12 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
 
     opaque = True  # see surgery.children
 
-    def __init__(
-        self, layer: Any, transforms: Mapping[str, Sequence[Any]], **kwargs: Any
-    ) -> None:
+    def __init__(self, layer: Any, transforms: Mapping[str, Sequence[Any]], **kwargs: Any) -> None:
         kwargs.setdefault("name", layer.name)
         super().__init__(layer, **kwargs)
         # Past Keras's tracking, whose dictionaries refuse to be saved once they have grown.
-        vars(self)["_transforms"] = {name: list(chain) for name, chain in transforms.items()}
-        vars(self)["_counted"] = {}
+        self.__dict__["_transforms"] = {name: list(chain) for name, chain in transforms.items()}
+        self.__dict__["_counted"] = _Counted()
         self._ready = False
         self.supports_masking = layer.supports_masking
         if layer.built:
@@ -123,20 +121,15 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
 
     def _first_call_of_step(self) -> bool:
         # A layer that is called twice in a training step (by two towers) still takes one step:
-        # within one traced function each replica counts its first call only.
+        # each replica counts its first call in a graph. Not the first in the outermost graph: a
+        # loop's body (steps_per_execution) or an inner function (jit_compile) is traced twice in
+        # it, and only the second trace is run.
         if tf.executing_eagerly():
             return True
-        graph = tf.compat.v1.get_default_graph()
-        while getattr(graph, "outer_graph", None) is not None and not _is_eager(graph.outer_graph):
-            graph = graph.outer_graph
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context is not None else 0
         replica = replica if isinstance(replica, int) else 0
-        known = self._counted.get(replica)
-        if known is not None and known() is graph:
-            return False
-        self._counted[replica] = weakref.ref(graph)
-        return True
+        return self._counted.is_first(replica, tf.compat.v1.get_default_graph())
 
     def effective(self, name: str) -> Any:
         """The transformed weight, a float tensor of the weight's own shape."""
@@ -217,8 +210,25 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         return cls(layer, chains, **config)
 
 
-def _is_eager(graph: Any) -> bool:
-    return not isinstance(graph, tf.Graph) or not getattr(graph, "building_function", False)
+class _Counted:
+    """In which graphs a step was counted; a copy of a layer has counted none."""
+
+    def __init__(self) -> None:
+        self._graphs: dict[int, Any] = {}
+
+    def is_first(self, replica: int, graph: Any) -> bool:
+        """Whether neither this graph nor one around it counted for the replica; now it has."""
+        known = self._graphs.setdefault(replica, weakref.WeakSet())
+        outer = graph
+        while outer is not None:
+            if outer in known:
+                return False
+            outer = getattr(outer, "outer_graph", None)
+        known.add(graph)
+        return True
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Counted:
+        return _Counted()
 
 
 def raw(layer: Any) -> Any:

@@ -30,6 +30,7 @@ class FactorizedDense(keras.layers.Layer):  # type: ignore[misc]
         self, units: int, rank: int, activation: Any = None, use_bias: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.units = units
         self.rank = rank
         self.activation = keras.activations.get(activation)
@@ -148,4 +149,4 @@ class FactorizedEmbedding(keras.layers.Layer):  # type: ignore[misc]
 
 
 register_weights(FactorizedDense, left=1, right=1)
-register_weights(FactorizedEmbedding, left=0, right=1)
+register_weights(FactorizedEmbedding, left=0, right=None)  # rows are made with it, and scored

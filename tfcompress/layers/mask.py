@@ -56,8 +56,9 @@ def kth_largest(values: Any, k: Any) -> Any:
 def magnitude_mask(weight: Any, sparsity: Any, block: tuple[int, int]) -> Any:
     """1 for the largest blocks of a matrix and 0 for a share of `sparsity` of them, the smallest.
 
-    Zhu and Gupta, "To prune, or not to prune" (2017). As in TF-MOT, `round(blocks * (1 - sparsity))`
-    blocks are kept, and blocks as large as the smallest kept one are kept with it.
+    Zhu and Gupta, "To prune, or not to prune" (2017). As in TF-MOT,
+    `round(blocks * (1 - sparsity))` blocks are kept, and blocks as large as the smallest kept one
+    are kept with it.
 
     Args:
         weight: float `[rows, columns]`.

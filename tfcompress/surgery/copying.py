@@ -18,7 +18,7 @@ from tfcompress.surgery.datasets import rebound
 from tfcompress.surgery.leaks import find_leak
 from tfcompress.surgery.probe import outputs_differ
 from tfcompress.surgery.replace import rebuild_network
-from tfcompress.surgery.walk import held_layers, is_network, own_attributes, variables
+from tfcompress.surgery.walk import held_layers, is_network, layers_in, own_attributes, variables
 
 # What `compile` and `fit` leave on a model; closures over the old model are among it.
 _COMPILED = {
@@ -66,8 +66,8 @@ def _check(model: Any, new: Any) -> None:
     differs = outputs_differ(model, new)
     if differs:
         raise CopyError(
-            f"The copy of {type(model).__name__} {model.name!r} computes something else: {differs}. "
-            "Use apply(..., in_place=True) to change the model itself."
+            f"The copy of {type(model).__name__} {model.name!r} computes something else: "
+            f"{differs}. Use apply(..., in_place=True) to change the model itself."
         )
 
 
@@ -94,13 +94,16 @@ class _Copier:
         return self._memo[id(old)]
 
     def _copy_state(self, old: Any) -> None:
-        new = type(old).__new__(type(old))
+        cls: Any = type(old)
+        new = cls.__new__(cls)
         self._memo[id(old)] = new
         for _, child in held_layers(old):
             self.layer(child)
         state = old.__getstate__()
         if isinstance(old, Model):
             self._forget(state, _COMPILED)
+            scoped = tf.distribute.has_strategy()
+            state["_distribution_strategy"] = tf.distribute.get_strategy() if scoped else None
         self._forget(state, {name: [] for name in _NODES})
         counts = state.pop(_COUNTS, None)
         for value in [*state.values(), *old._trainable_weights, *old._non_trainable_weights]:

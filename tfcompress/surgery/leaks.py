@@ -52,6 +52,9 @@ class _Search:
             yield from self.under(f"{path}{name}", part)
 
 
+_OPAQUE = ("tensorflow", "tf_keras", "numpy", "builtins")  # packages whose objects are no users'
+
+
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Layer):
         items = dict(own_attributes(value))
@@ -68,7 +71,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield " (partial)", [value.func, value.args, value.keywords]
     elif isinstance(value, types.FunctionType):
         yield from _closure(value)
-    elif type(value).__module__.split(".")[0] not in ("tensorflow", "tf_keras", "numpy", "builtins"):
+    elif type(value).__module__.split(".")[0] not in _OPAQUE:
         yield from ((f".{name}", item) for name, item in getattr(value, "__dict__", {}).items())
 
 

@@ -136,13 +136,13 @@ def _refuse_stale(model: Any, old: list[Any], fresh: list[Any]) -> None:
             "the new tower)."
         )
     for held in walk(model):
-        if isinstance(held.layer, _TopK) and not isinstance(held.layer, _Streaming):
-            if old and getattr(held.layer, "_candidates", None) is not None:
-                raise StaleReferenceError(
-                    f"{held.path} is an index of candidates computed before the model is compressed; "
-                    "expected candidates computed by the compressed model. Remove the metric, apply "
-                    "the spec, and index the candidates anew."
-                )
+        indexes = isinstance(held.layer, _TopK) and not isinstance(held.layer, _Streaming)
+        if indexes and old and getattr(held.layer, "_candidates", None) is not None:
+            raise StaleReferenceError(
+                f"{held.path} is an index of candidates computed before the model is compressed; "
+                "expected candidates computed by the compressed model. Remove the metric, apply "
+                "the spec, and index the candidates anew."
+            )
 
 
 def _replace_below(layer: Any, replacements: Replacements, seen: set[int]) -> None:
@@ -156,7 +156,8 @@ def _replace_below(layer: Any, replacements: Replacements, seen: set[int]) -> No
     if not any(child in replacements for child in below):
         return
     if is_network(layer):
-        replacements.put(layer, rebuild_network(layer, functools.partial(_kept, layer, replacements)))
+        layer_for = functools.partial(_kept, layer, replacements)
+        replacements.put(layer, rebuild_network(layer, layer_for))
     else:
         _replace_attributes(layer, replacements)
 
@@ -222,9 +223,8 @@ def rebuild_network(
         new.__class__ = type(network)
     for name, value in own_attributes(network).items():
         if name not in vars(new):
-            setattr(
-                new, name, attribute_for(name, value) if attribute_for else _through(value, layer_for)
-            )
+            own = attribute_for(name, value) if attribute_for else _through(value, layer_for)
+            setattr(new, name, own)
     new._trainable = network._trainable  # the setter would set its layers' as well
     return new
 

@@ -146,7 +146,8 @@ def _build_shapes(model: Any) -> dict[str, Any]:
     shapes = {}
     for held in walk(model):
         shape = getattr(inside(held.layer), "_build_input_shape", None)
-        if held.layer.built and shape is not None and held.layer.weights and not children(held.layer):
+        ready = held.layer.built and held.layer.weights and not children(held.layer)
+        if ready and shape is not None:
             shapes[held.path] = _serialize(
                 tuple(shape) if not isinstance(shape, (dict, list)) else shape
             )

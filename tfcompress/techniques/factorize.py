@@ -47,6 +47,7 @@ class Fraction(Rank):
         _check_share("Fraction", self.share)
 
     def of(self, matrix: Array) -> int:
+        """That share of the smaller side."""
         return math.ceil(self.share * min(matrix.shape))
 
 
@@ -59,7 +60,7 @@ class KeptEnergy(Rank):
 
     Example:
         >>> import numpy as np
-        >>> KeptEnergy(0.9).of(np.diag([3.0, 1.0, 0.1]))
+        >>> KeptEnergy(0.8).of(np.diag([3.0, 1.0, 0.1]))
         1
     """
 
@@ -69,6 +70,7 @@ class KeptEnergy(Rank):
         _check_share("KeptEnergy", self.share)
 
     def of(self, matrix: Array) -> int:
+        """The rank at which the cumulated energy reaches the share."""
         energy = np.linalg.svd(matrix.astype(np.float64), compute_uv=False) ** 2
         kept = np.cumsum(energy) / max(float(energy.sum()), 1e-300)
         # A share of 1 must not be missed for the last bits of a floating-point sum.
@@ -149,7 +151,7 @@ class Factorize(Technique):
             return Skip(f"rank {rank} of a {rows}x{columns} matrix would not be smaller")
         lookup = form.weights[0].lookup
         left = WeightForm("left", (rows, rank), 0 if lookup else 1, lookup)
-        right = WeightForm("right", (rank, columns), 1)
+        right = WeightForm("right", (rank, columns), None if lookup else 1)
         return replace(form, kind=kind.factorized.__name__, weights=(left, right))
 
     def rank_of(self, matrix: Array) -> int:
@@ -182,7 +184,8 @@ class _Kind:
 
     def arguments(self, layer: Any) -> dict[str, Any]:
         shared = {name: getattr(layer, name) for name in self.fields}
-        return {**shared, "name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
+        common = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
+        return {**shared, **common}
 
 
 # By the class itself: a subclass may compute something else.

@@ -45,7 +45,9 @@ class Prune(Technique):
                 "A layer without any weights is better removed."
             )
         if len(self.block) != 2 or any(not isinstance(n, int) or n < 1 for n in self.block):
-            raise SpecError(f"Prune received block={self.block}; expected two whole numbers from 1.")
+            raise SpecError(
+                f"Prune received block={self.block}; expected two whole numbers from 1."
+            )
         if not isinstance(self.schedule, Schedule):
             raise SpecError(
                 f"Prune received schedule={self.schedule!r}; expected Once(), "

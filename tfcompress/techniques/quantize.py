@@ -22,7 +22,7 @@ class Granularity(Value):
     """Which weights share a scale."""
 
     @abstractmethod
-    def arguments(self, channel_axis: int) -> dict[str, Any]:
+    def arguments(self, channel_axis: int | None) -> dict[str, Any]:
         """The quantizer's arguments for it."""
 
 
@@ -30,7 +30,8 @@ class Granularity(Value):
 class PerTensor(Granularity):
     """One scale for a matrix."""
 
-    def arguments(self, channel_axis: int) -> dict[str, Any]:
+    def arguments(self, channel_axis: int | None) -> dict[str, Any]:
+        """No channel axis."""
         return {"channel_axis": None}
 
 
@@ -38,7 +39,8 @@ class PerTensor(Granularity):
 class PerChannel(Granularity):
     """One scale for each output of a kernel, each row of a table."""
 
-    def arguments(self, channel_axis: int) -> dict[str, Any]:
+    def arguments(self, channel_axis: int | None) -> dict[str, Any]:
+        """The channel axis."""
         return {"channel_axis": channel_axis}
 
 
@@ -56,7 +58,8 @@ class PerBlock(Granularity):
         if self.size not in _BLOCKS:
             raise SpecError(f"PerBlock received size={self.size}; expected one of {_BLOCKS}.")
 
-    def arguments(self, channel_axis: int) -> dict[str, Any]:
+    def arguments(self, channel_axis: int | None) -> dict[str, Any]:
+        """The channel axis and the size of a block."""
         return {"channel_axis": channel_axis, "block": self.size}
 
 
@@ -76,6 +79,7 @@ class AbsMax(Scale):
 
     @property
     def deviations(self) -> None:
+        """None: at the largest magnitude."""
         return None
 
 
@@ -95,6 +99,7 @@ class Deviations(Scale):
 
     @property
     def deviations(self) -> float:
+        """The multiple."""
         return self.multiple
 
 
@@ -146,9 +151,12 @@ class Quantize(Technique):
             return Skip("it is quantized already")
         if isinstance(self.granularity, PerBlock):
             for weight in form.weights:
+                if weight.channel_axis is None:
+                    continue
                 width = weight.shape[1 - weight.channel_axis]
                 if width % self.granularity.size:
-                    return Skip(f"blocks of {self.granularity.size} do not divide a width of {width}")
+                    size = self.granularity.size
+                    return Skip(f"blocks of {size} do not divide a width of {width}")
         if self.bits == FLOAT_BITS:
             return form
         for weight in form.weights:
@@ -167,6 +175,7 @@ class Quantize(Technique):
 
         return with_transforms(layer, lambda role: self._quantizer(role.channel_axis))
 
-    def _quantizer(self, channel_axis: int) -> FakeQuantizer:
-        where = self.granularity.arguments(channel_axis)
+    def _quantizer(self, channel_axis: int | None) -> FakeQuantizer:
+        granularity = PerTensor() if channel_axis is None else self.granularity
+        where = granularity.arguments(channel_axis)
         return FakeQuantizer(self.bits, deviations=self.scale.deviations, **where)

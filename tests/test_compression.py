@@ -1,0 +1,180 @@
+"""experiments.compression: the student's start, the training, and what the folder says."""
+
+import json
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from experiments import compression, publish, quality
+from experiments.data.movielens import MovieLens
+from experiments.models import files, store, tf
+from experiments.models.sasrec import SASRecConfig
+from experiments.models.student import _fold_bias, forward_on, student_of
+from experiments.table import comparison_table
+from experiments.training import Stopped, TrainingConfig
+from tfcompress.report import text_of
+
+N_ITEMS, LENGTH = 120, 8
+FOUR_BITS = tfc.Quantize(4, tfc.PerTensor(), tfc.Deviations(3.0))
+SPEC = tfc.Spec(
+    [tfc.rule(tfc.by_type("Embedding"), FOUR_BITS), tfc.rule(tfc.by_type("Dense"), FOUR_BITS)]
+)
+RECIPE = compression.Recipe(
+    student={"item_bias": False, "length": 6, "inner_feedforward": 16},
+    spec=SPEC,
+    temperature=1.0,
+    weight=1.0,
+    positions=64,
+    fresh=3,
+    dropped=0.1,
+    training=TrainingConfig(1, 16, 2, 0.003, 2),
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Users who walk through the items in order, from where they happen to start."""
+    starts = np.random.default_rng(0).integers(0, N_ITEMS, 60)
+    walks = [((start + np.arange(14)) % N_ITEMS + 1).astype(np.int32) for start in starts]
+    return MovieLens(("", *(f"item {i}" for i in range(N_ITEMS))), walks)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    tf.keras.utils.set_random_seed(0)
+    model = store.build(SASRecConfig(N_ITEMS, length=LENGTH, dim=16, feedforward=32, dropout=0.0))
+    random = np.random.default_rng(0)
+    model.set_weights([w + random.normal(0, 0.1, w.shape) for w in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def teacher_folder(teacher, data, tmp_path_factory):
+    run = tmp_path_factory.mktemp("run")
+    store.save_model(teacher, run)
+    config = {**teacher.get_config()}
+    config.pop("name")
+    (run / "config.json").write_text(json.dumps({"model": config}))
+    (run / "results.json").write_text("{}")
+    return publish.publish(run, run / "published", data).folder
+
+
+@pytest.fixture(scope="module")
+def made(teacher_folder, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    return compression.compress(RECIPE, teacher_folder, folder / "out", folder / "work", data)
+
+
+def histories(length=LENGTH):
+    return np.random.default_rng(1).integers(1, N_ITEMS + 1, (16, length)).astype(np.int32)
+
+
+def test_a_student_of_the_same_sizes_is_the_teacher(teacher):
+    student = student_of(teacher, {})
+    np.testing.assert_allclose(student(histories()), teacher(histories()), atol=1e-6)
+
+
+def test_a_student_that_reads_less_reads_the_latest(teacher):
+    student = student_of(teacher, {"length": 6})
+    padded = np.pad(histories(6), [(0, 0), (2, 0)])
+    expected = teacher.logits(teacher.last(padded))
+    np.testing.assert_allclose(student.logits(student.last(histories(6))), expected, atol=1e-4)
+
+
+def test_a_folded_bias_is_the_component_in_the_weakest_direction(teacher):
+    bias = np.random.default_rng(2).normal(size=N_ITEMS + 1).astype(np.float32)
+    student = store.build(teacher.config)
+    student.set_weights(teacher.get_weights())
+    table = student.item_table.get_weights()[0]
+    weakest = np.linalg.svd(table, full_matrices=False)[2][-1]
+    _fold_bias(student, bias)
+    np.testing.assert_allclose(student.item_table.get_weights()[0] @ weakest, bias, atol=1e-5)
+    # A hidden vector without a component along that direction scores as with the bias apart.
+    hidden = np.random.default_rng(3).normal(size=(4, 16)).astype(np.float32)
+    hidden -= np.outer(hidden @ weakest, weakest)
+    found = (hidden + weakest) @ student.item_table.get_weights()[0].T
+    np.testing.assert_allclose(found, hidden @ table.T + bias, atol=1e-4)
+
+
+def test_a_narrower_feed_forward_keeps_the_strongest_units(teacher):
+    student = student_of(teacher, {"feedforward": 16})
+    kernel, onward = (teacher.blocks[1].ff1.kernel.numpy(), teacher.blocks[1].ff2.kernel.numpy())
+    strength = np.linalg.norm(kernel, axis=0) * np.linalg.norm(onward, axis=1)
+    strongest = np.sort(np.argsort(-strength)[:16])
+    np.testing.assert_array_equal(student.blocks[1].ff1.kernel, kernel[:, strongest])
+    np.testing.assert_array_equal(student.blocks[1].ff2.kernel, onward[strongest])
+
+
+def test_student_and_teacher_are_asked_about_the_same_positions(teacher):
+    windows = np.random.default_rng(4).integers(1, N_ITEMS + 1, (8, LENGTH + 1)).astype(np.int32)
+    outputs = forward_on(positions=20, fresh=4)(student_of(teacher, {}), teacher, windows)
+    assert outputs.student.shape == (20, N_ITEMS + 1)
+    np.testing.assert_allclose(outputs.student, outputs.teacher, atol=1e-4)
+    assert np.isfinite(outputs.loss)
+
+
+def test_the_folder_is_whole_and_says_what_was_measured(made, data):
+    names = {path.name for path in made.folder.iterdir()}
+    assert names == {"model.tflite", "spec.json", "report.json", "items.txt"}
+    lines = (made.folder / "items.txt").read_text().splitlines()
+    assert lines[4 - 1] == data.titles[4] and len(lines) == N_ITEMS
+    found = made.report["evaluation"]
+    ranks = quality.file_ranks(made.model, data, "test")
+    assert found["file"] == quality.quality(ranks)
+    low, high = found["difference_95_percent_interval"]
+    assert low <= found["ndcg@10_difference"] <= high
+    assert found["latency"]["threads"] == 1
+    assert found["training"]["best_epoch"] in (1, 2)
+
+
+def test_the_file_answers_as_promised(made):
+    model = tfc.LiteModel(made.model)
+    history = np.array([[0, 0, 3, 4, 5, 6]], np.int32)
+    best = model.run("recommend", {"history": history})
+    assert best["items"].shape == best["scores"].shape == (1, 100)
+    assert best["items"].min() >= 1 and len(set(best["items"][0])) == 100
+    assert (np.diff(best["scores"][0]) <= 0).all()
+    chosen = best["items"][0][:7].astype(np.int32)
+    scored = model.run("score", {"history": history, "candidates": chosen})
+    np.testing.assert_allclose(scored["scores"], best["scores"][:, :7], rtol=1e-6)
+
+
+def test_an_empty_history_has_an_answer(made):
+    best = tfc.LiteModel(made.model).run("recommend", {"history": np.zeros((1, 6), np.int32)})
+    assert np.isfinite(best["scores"]).all()
+
+
+def test_the_table_shows_both_files(made, teacher_folder):
+    text = text_of(comparison_table(made, teacher_folder))
+    assert f"{made.report['sizes']['bytes']:,}" in text and "teacher, float32" in text
+
+
+def test_it_stops_and_goes_on_to_the_same_file(made, teacher_folder, data, tmp_path):
+    calls = count()
+    arguments = (RECIPE, teacher_folder, tmp_path / "out", tmp_path / "work", data)
+    with pytest.raises(Stopped, match="Run the same command"):
+        compression.compress(*arguments, stop=lambda: next(calls) == 5)
+    assert not (tmp_path / "out").exists()
+    again = compression.compress(*arguments)
+    curves = [m.report["evaluation"]["training"]["validation"] for m in (made, again)]
+    assert [len(curve) for curve in curves] == [2, 2]
+
+
+def test_a_config_with_an_unknown_section_is_refused(tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps({"student": {}, "teacher": {}}))
+    with pytest.raises(ValueError, match="received sections"):
+        compression.read_recipe(tmp_path / "c.json")
+
+
+def test_the_committed_config_is_valid():
+    root = Path(__file__).parents[1]
+    recipe = compression.read_recipe(root / "experiments/configs/mobile.json")
+    assert recipe.weight > 0
+
+
+def test_example_calls_are_of_different_users(data):
+    calls = files.example_calls(data, LENGTH, users=5)
+    assert len({call["history"].tobytes() for call in calls}) == 5
