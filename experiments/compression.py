@@ -132,7 +132,7 @@ def _train(
     evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
     trainer = Trainer(
         distiller,
-        movielens.windows(data, teacher.config.length, fresh=recipe.fresh),
+        movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True),
         recipe.training,
         work / "checkpoint.npz",
         lambda: ranking.hr_ndcg(evaluated(), K),

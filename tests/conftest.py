@@ -23,3 +23,11 @@ def seeded():
 def family(request):
     """One of the four kinds of model, with its data."""
     return small_models.FAMILIES[request.param]
+
+
+@pytest.fixture(scope="session")
+def strategy():
+    """Two replicas; one strategy for the whole session, for two would mix up their collectives."""
+    found = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert found.num_replicas_in_sync == 2
+    return found

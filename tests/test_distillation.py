@@ -181,8 +181,7 @@ def test_finalize_gives_the_student():
     np.testing.assert_allclose(final(X), distiller(X), atol=1e-6)
 
 
-def test_replicas_share_the_loss_among_them():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+def test_replicas_share_the_loss_among_them(strategy):
     alone = compiled(tfc.distill(classifier(1), classifier(2), weight=0.5))
     with strategy.scope():
         together = compiled(tfc.distill(classifier(1), classifier(2), weight=0.5))

@@ -178,13 +178,6 @@ def test_a_fresh_process_needs_only_to_import_tfcompress(tmp_path):
 # --- distribution -------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def strategy():
-    found = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    assert found.num_replicas_in_sync == 2
-    return found
-
-
 @pytest.mark.parametrize("family", small_families, ids=lambda f: f.name)
 def test_a_model_built_in_a_strategy_can_be_compressed_outside_it(family, strategy):
     with strategy.scope():

@@ -192,7 +192,9 @@ def _restore_checked(cached: Path) -> MovieLens:
     return data
 
 
-def windows(data: MovieLens, length: int = 64, fresh: int | None = None) -> IntArray:
+def windows(
+    data: MovieLens, length: int = 64, fresh: int | None = None, onward: bool = False
+) -> IntArray:
     """Cuts the training part of each history into windows.
 
     A window holds `length` inputs and, one step later, `length` targets. Windows are cut from the
@@ -202,6 +204,8 @@ def windows(data: MovieLens, length: int = 64, fresh: int | None = None) -> IntA
     Args:
       length: how many targets a window holds, at least 1.
       fresh: how far apart windows are cut, by default `length`; less gives overlapping windows.
+      onward: whether an unknown event, 0, follows each history. Its last event is an input then,
+        too: where a teacher answers, nobody has to know what came next.
 
     Returns:
       int32 [n_windows, length + 1], padded with 0 on the left.
@@ -215,7 +219,8 @@ def windows(data: MovieLens, length: int = 64, fresh: int | None = None) -> IntA
     if not 1 <= fresh <= length:
         raise ValueError(f"Received fresh={fresh}, expected 1 to {length}.")
     rows = []
-    for history in data.train:
+    for known in data.train:
+        history = np.append(known, np.int32(0)) if onward else known
         for end in range(len(history), 0, -fresh):
             rows.append(_padded(history[max(0, end - length - 1) : end], length + 1))
     return np.stack(rows)

@@ -35,6 +35,8 @@ class SASRecConfig:
       feedforward: width between a block's two feed-forward layers.
       inner_feedforward: the same for every block but the last; None: no difference, 0: attention
         alone. These blocks work on all rows of a history, the last one on a single row.
+      lean: whether blocks leave out what other weights can express: scale and shift of a norm
+        that matrices follow, the bias of values, and that of keys, which softmax cancels.
       dropout: the rate, 0 ≤ dropout < 1.
       item_bias: whether each item's score has a bias of its own.
 
@@ -51,6 +53,7 @@ class SASRecConfig:
     dropout: float = 0.2
     item_bias: bool = True
     inner_feedforward: int | None = None
+    lean: bool = False
 
     def __post_init__(self) -> None:
         for field in ("n_items", "length", "dim", "blocks", "heads", "feedforward"):
@@ -116,9 +119,11 @@ def _dropout(rate: float, name: str) -> Tensor:
     return tf.keras.layers.Dropout(rate, rng_type="stateful", name=name)
 
 
-def _norm(name: str) -> Tensor:
+def _norm(name: str, lean: bool = False) -> Tensor:
     # Below Keras' threshold of 1.001e-5: above it, it would reshape to use a fused batch norm.
-    return tf.keras.layers.LayerNormalization(epsilon=1e-6, name=name)
+    return tf.keras.layers.LayerNormalization(
+        epsilon=1e-6, center=not lean, scale=not lean, name=name
+    )
 
 
 def _table(rows: int, dim: int, name: str) -> Tensor:
@@ -132,16 +137,23 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
     """A pre-norm transformer block: x + attention(norm(x)), then x + feed-forward(norm(x))."""
 
     def __init__(
-        self, dim: int, heads: int, feedforward: int, dropout: float, **kwargs: Any
+        self,
+        dim: int,
+        heads: int,
+        feedforward: int,
+        dropout: float,
+        lean: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.dim, self.heads, self.width, self.rate = dim, heads, feedforward, dropout
-        self.norm1 = _norm("norm1")
+        self.lean = lean
+        self.norm1 = _norm("norm1", lean)
         if feedforward:
-            self.norm2 = _norm("norm2")
+            self.norm2 = _norm("norm2", lean)
         self.query = tf.keras.layers.Dense(dim, name="query")
-        self.key = tf.keras.layers.Dense(dim, name="key")
-        self.value = tf.keras.layers.Dense(dim, name="value")
+        self.key = tf.keras.layers.Dense(dim, use_bias=not lean, name="key")
+        self.value = tf.keras.layers.Dense(dim, use_bias=not lean, name="value")
         self.projection = tf.keras.layers.Dense(dim, name="projection")
         if feedforward:
             self.ff1 = tf.keras.layers.Dense(feedforward, activation="relu", name="ff1")
@@ -191,7 +203,7 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         sizes = {"dim": self.dim, "heads": self.heads, "feedforward": self.width}
-        return {**super().get_config(), **sizes, "dropout": self.rate}
+        return {**super().get_config(), **sizes, "dropout": self.rate, "lean": self.lean}
 
 
 @tf.keras.utils.register_keras_serializable(_PACKAGE)
@@ -215,6 +227,7 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
                 config.heads,
                 config.feedforward_of(i),
                 config.dropout,
+                config.lean,
                 name=f"block_{i}",
             )
             for i in range(config.blocks)

@@ -31,8 +31,12 @@ def student_of(teacher: SASRec, sizes: dict[str, Any]) -> SASRec:
         if [w.shape for w in held.layer.weights] == [w.shape for w in source.weights]:
             held.layer.set_weights(source.get_weights())
     for new, old in zip(student.blocks, teacher.blocks, strict=False):
-        if 0 < new.width < old.width and new.dim == old.dim:
+        if new.dim != old.dim:
+            continue
+        if 0 < new.width < old.width:
             _keep_strongest(new, old)
+        if new.lean and not old.lean:
+            _fold(new, old)
     # A student that reads fewer events reads the latest: it starts from the last positions.
     positions = teacher.position_table.get_weights()[0]
     if positions.shape[1] == student.config.dim and len(positions) > student.config.length:
@@ -57,6 +61,25 @@ def _fold_bias(student: SASRec, bias: npt.NDArray[np.float32]) -> None:
     along = table @ direction
     student.item_table.set_weights([table + np.outer(bias - along, direction)])
     student.norm.beta.assign_add(direction)
+
+
+def _fold(new: Block, old: Block) -> None:
+    """Starts a lean block from one that is not: the same function, up to rounding.
+
+    Scale and shift of a norm go into the matrices behind it; the values' bias, which passes
+    through attention as it is, goes into the projection's.
+    """
+    for name, norm in (("query", "norm1"), ("key", "norm1"), ("value", "norm1"), ("ff1", "norm2")):
+        if not hasattr(new, name):
+            continue
+        # A narrower feed-forward was started from the strongest units already.
+        kernel, bias = getattr(new if name == "ff1" else old, name).get_weights()
+        scale, shift = getattr(old, norm).get_weights()
+        folded = [scale[:, None] * kernel, bias + shift @ kernel]
+        getattr(new, name).set_weights(folded[: len(getattr(new, name).weights)])
+        if name == "value":
+            onward, offset = old.projection.get_weights()
+            new.projection.set_weights([onward, offset + folded[1] @ onward])
 
 
 def _keep_strongest(new: Block, old: Block) -> None:
@@ -88,13 +111,16 @@ def forward_on(positions: int, fresh: int, dropped: float = 0.0) -> Forward:
     def forward(student: SASRec, teacher: SASRec, windows: Any) -> Outputs:
         length = student.config.length
         targets, histories = windows[:, -fresh:], _thinned(windows[:, :-1], dropped)
-        places = tf.random.shuffle(tf.where(tf.not_equal(targets, 0)))[:positions]
+        places = tf.random.shuffle(tf.where(tf.not_equal(histories[:, -fresh:], 0)))[:positions]
         hidden = student.hidden(histories[:, -length:], training=True)[:, -fresh:]
         logits = student.item_logits(tf.gather_nd(hidden, places))
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.gather_nd(targets, places), logits)
+        wanted = tf.gather_nd(targets, places)
+        known = tf.cast(tf.not_equal(wanted, 0), tf.float32)
+        losses = known * tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
+        loss = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(known), 1.0)
         seen = teacher.hidden(histories)[:, -fresh:]
         taught = teacher.item_logits(tf.gather_nd(seen, places))
-        return Outputs(tf.reduce_mean(loss), logits, taught)
+        return Outputs(loss, logits, taught)
 
     return forward
 
