@@ -22,7 +22,7 @@ from tfcompress.report import text_of
 
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
 OUT = flags.DEFINE_string("out", "build/demo", "Where the file and the report go.")
-EPOCHS = flags.DEFINE_integer("epochs", 8, "Epochs of training; the committed file had more.")
+EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of training; the committed file had more.")
 
 CONFIG = Path("experiments/configs/mobile.json")
 TEACHER = Path("saved_models/ml1m-teacher")
