@@ -11,29 +11,12 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-import tfcompress as tfc
-from experiments import compression, quality
 from experiments.data import movielens
-from experiments.models import files, store
+from experiments.publishing import publish
 
 RUN = flags.DEFINE_string("run", None, "The folder that experiments.train wrote.")
 OUT = flags.DEFINE_string("out", None, "The folder to write.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
-KEPT = ("config.json", "results.json", store.WEIGHTS)
-
-
-def publish(run: Path, out: Path, data: movielens.MovieLens) -> tfc.Exported:
-    """Exports the model of a training run to `out`, with what made it."""
-    model = store.load_model(run)
-    kept = {name: (run / name).read_bytes() for name in KEPT}
-    return tfc.export(
-        model,
-        out,
-        signatures=files.signatures(model.config),
-        verify_with=files.verification_calls(data, model.config.length),
-        files={"items.txt": compression.items_text(data), **kept},
-        evaluate=lambda path: quality.quality(quality.file_ranks(path, data, "test")),
-    )
 
 
 def main(argv: list[str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
-from experiments import compression, publish, quality
+from experiments import compression, publishing, quality
 from experiments.data.movielens import MovieLens
 from experiments.models import files, store, tf
 from experiments.models.sasrec import SASRecConfig
@@ -59,7 +59,7 @@ def teacher_folder(teacher, data, tmp_path_factory):
     config.pop("name")
     (run / "config.json").write_text(json.dumps({"model": config}))
     (run / "results.json").write_text("{}")
-    return publish.publish(run, run / "published", data).folder
+    return publishing.publish(run, run / "published", data).folder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,26 @@
+"""A trained teacher as a folder among the saved models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tfcompress as tfc
+from experiments import compression, quality
+from experiments.data import movielens
+from experiments.models import files, store
+
+KEPT = ("config.json", "results.json", store.WEIGHTS)
+
+
+def publish(run: Path, out: Path, data: movielens.MovieLens) -> tfc.Exported:
+    """Exports the model of a training run to `out`, with what made it."""
+    model = store.load_model(run)
+    kept = {name: (run / name).read_bytes() for name in KEPT}
+    return tfc.export(
+        model,
+        out,
+        signatures=files.signatures(model.config),
+        verify_with=files.verification_calls(data, model.config.length),
+        files={"items.txt": compression.items_text(data), **kept},
+        evaluate=lambda path: quality.quality(quality.file_ranks(path, data, "test")),
+    )
