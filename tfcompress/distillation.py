@@ -29,11 +29,12 @@ Forward = Callable[[Any, Any, Any], Outputs]
 def softened_divergence(student: Any, teacher: Any, temperature: float) -> Any:
     """Mean Kullback-Leibler divergence from the teacher's softened distribution, times T squared.
 
-    Hinton, Vinyals and Dean (2015): the factor keeps gradients of the same size at any temperature.
+    Hinton, Vinyals and Dean (2015): the factor keeps gradients of the same size at any temperature,
+    and several teachers are heard as the mean of their distributions.
 
     Args:
         student: logits `[n, classes]`.
-        teacher: logits `[n, classes]`; no gradient flows into them.
+        teacher: logits `[n, classes]`, or `[teachers, n, classes]`; no gradient flows into them.
         temperature: T, above 0.
 
     Returns:
@@ -45,10 +46,15 @@ def softened_divergence(student: Any, teacher: Any, temperature: float) -> Any:
         >>> float(softened_divergence(logits, logits, temperature=2.0))
         0.0
     """
-    teacher = tf.nn.log_softmax(tf.stop_gradient(teacher) / temperature)
-    student = tf.nn.log_softmax(student / temperature)
-    divergence = tf.reduce_sum(tf.exp(teacher) * (teacher - student), axis=-1)
-    return tf.reduce_mean(divergence) * temperature**2
+    softened = tf.stop_gradient(teacher) / temperature
+    if softened.shape.rank > student.shape.rank:
+        # As logits again: the logarithm of the summed probabilities, up to a constant.
+        softened = tf.reduce_logsumexp(tf.nn.log_softmax(softened), axis=0)
+    taught = tf.nn.softmax(softened)
+    # Cross-entropies are fused: the classes of a catalogue are passed over as rarely as can be.
+    crossed = tf.nn.softmax_cross_entropy_with_logits(taught, student / temperature)
+    entropy = tf.nn.softmax_cross_entropy_with_logits(taught, softened)
+    return tf.reduce_mean(crossed - entropy) * temperature**2
 
 
 @keras.utils.register_keras_serializable("tfcompress")
