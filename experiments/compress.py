@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from experiments.compression import compress, read_recipe
+from experiments.compression import Place, compress, read_recipe
 from experiments.data import movielens
 from experiments.stopping import StopRequest
 from experiments.table import comparison_table
@@ -22,10 +22,14 @@ from experiments.training import Stopped
 from tfcompress.report import text_of
 
 CONFIG = flags.DEFINE_string("config", "experiments/configs/mobile.json", "What to make.")
-TEACHER = flags.DEFINE_string("teacher", "saved_models/ml1m-teacher", "The teacher's folder.")
+TEACHER = flags.DEFINE_string("teacher", "saved_models/ml1m-teacher", "What to measure against.")
 OUT = flags.DEFINE_string("out", None, "The folder for the file, its spec and its report.")
 WORK = flags.DEFINE_string("work", None, "The folder for the checkpoint; by default OUT.work.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
+SPLIT = flags.DEFINE_enum(
+    "split", "validation", ["validation", "test"],
+    "The held-out events that the file is measured on; test is for the recipe that was chosen.",
+)  # fmt: skip
 EPOCHS = flags.DEFINE_integer("epochs", None, "Instead of the config's number of epochs.")
 
 
@@ -43,11 +47,12 @@ def main(argv: list[str]) -> None:
     stop = StopRequest()
     stop.install()
     try:
-        made = compress(recipe, Path(TEACHER.value), out, work, data, stop)
+        made = compress(recipe, Place(Path(TEACHER.value), out, work), data, SPLIT.value, stop)
     except Stopped as error:
         print(error, file=sys.stderr)
         sys.exit(128 + stop.received)
-    shutil.rmtree(work)
+    if SPLIT.value == "test":  # until then the next run goes on from here
+        shutil.rmtree(work)
     print(made)
     print(text_of(comparison_table(made, Path(TEACHER.value))))
     evaluation = made.report["evaluation"]

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import tfcompress as tfc
 from experiments import quality, ranking
 from experiments.data import movielens
@@ -37,8 +39,10 @@ class Recipe:
     """What to make of a teacher.
 
     Attributes:
-      student: fields of SASRecConfig that differ from the teacher's.
+      student: fields of MobileConfig that differ from the teacher's.
       spec: what to do to which layer.
+      teachers: folders of trained models, with their shares in what is taught; the student starts
+        as the first.
       temperature: of the distillation. weight: its share of the loss. positions: its sample.
       fresh, dropped: which positions and which events it uses, see `forward_on`.
       training: how to train.
@@ -46,6 +50,7 @@ class Recipe:
 
     student: dict[str, Any]
     spec: tfc.Spec
+    teachers: dict[str, float]
     temperature: float
     weight: float
     positions: int
@@ -72,71 +77,96 @@ def read_recipe(path: Path) -> Recipe:
         raise ValueError(f"{path}: {error}") from error
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a compression reads and writes.
+
+    Attributes:
+      teacher: the folder of the float32 file that the student's file is measured against.
+      out: gets model.tflite, spec.json, report.json and items.txt.
+      work: holds the checkpoint until the end.
+    """
+
+    teacher: Path
+    out: Path
+    work: Path
+
+
 def compress(
     recipe: Recipe,
-    teacher_folder: Path,
-    out: Path,
-    work: Path,
+    place: Place,
     data: movielens.MovieLens,
+    split: movielens.Split,
     stop: Callable[[], bool] = lambda: False,
 ) -> tfc.Exported:
-    """Makes the student's folder `out`.
+    """Makes the student's folder.
 
     Args:
       recipe: what to make.
-      teacher_folder: holds the teacher's weights and its float32 file.
-      out: gets model.tflite, spec.json, report.json, items.txt and results of the training.
-      work: holds the checkpoint until the end.
+      place: where.
       data: MovieLens-1M.
+      split: the held-out events that the file is measured on. A recipe is chosen on "validation";
+        "test" is for the one that was chosen.
       stop: asked between two steps.
 
     Raises:
-      Stopped: when stopped; the state is in `work`.
+      Stopped: when stopped; the state is in `place.work`.
     """
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    teacher = store.load_model(teacher_folder)
-    student = student_of(teacher, recipe.student)
+    teachers = [store.load_model(Path(folder)) for folder in recipe.teachers]
+    student = student_of(teachers[0], recipe.student, _some_histories(data, teachers[0]))
     print(tfc.plan(student, recipe.spec))
     student = tfc.apply(student, recipe.spec)
-    curve = _train(recipe, student, teacher, work, data, stop)
+    curve = _train(recipe, student, teachers, place.work, data, stop)
     sizes = student.config
     return tfc.export(
         student,
-        out,
+        place.out,
         signatures=files.signatures(sizes),
         verify_with=files.verification_calls(data, sizes.length),
         files={"items.txt": items_text(data)},
         evaluate=lambda path: {
-            **against_teacher(path, teacher_folder / "model.tflite", data),
+            **against_teacher(path, place.teacher / "model.tflite", data, split),
             "training": {**curve, **provenance()},
         },
     )
 
 
+def _some_histories(data: movielens.MovieLens, teacher: Any) -> Any:
+    """int32 [n, teacher's length], n at most 2,048."""
+    windows = movielens.windows(data, teacher.config.length)
+    chosen = np.linspace(0, len(windows) - 1, min(len(windows), 2048)).astype(int)
+    return windows[chosen, :-1]
+
+
 def _train(
     recipe: Recipe,
     student: Any,
-    teacher: Any,
+    teachers: list[Any],
     work: Path,
     data: movielens.MovieLens,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
     distiller = tfc.distill(
         student,
-        teacher,
+        teachers,
         recipe.temperature,
         recipe.weight,
-        forward_on(recipe.positions, recipe.fresh, recipe.dropped),
+        forward_on(recipe.positions, recipe.fresh, tuple(recipe.teachers.values()), recipe.dropped),
     )
     length = student.config.length
     evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
     trainer = Trainer(
         distiller,
-        movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True),
+        movielens.windows(data, teachers[0].config.length, fresh=recipe.fresh, onward=True),
         recipe.training,
         work / "checkpoint.npz",
         lambda: ranking.hr_ndcg(evaluated(), K),
-        {"student": recipe.student, "spec": json.loads(recipe.spec.to_json())},
+        {
+            "student": recipe.student,
+            "spec": json.loads(recipe.spec.to_json()),
+            "teachers": recipe.teachers,
+        },
     )
     trainer.run(stop)
     distiller.set_weights(trainer.progress.best)
@@ -149,13 +179,16 @@ def items_text(data: movielens.MovieLens) -> str:
     return "".join(f"{title}\n" for title in data.titles[1:])
 
 
-def against_teacher(path: Path, teacher: Path, data: movielens.MovieLens) -> dict[str, Any]:
-    """Quality and latency of two files on the test split, both by the files alone, in one run."""
-    ranks, taught = (quality.file_ranks(file, data, "test") for file in (path, teacher))
+def against_teacher(
+    path: Path, teacher: Path, data: movielens.MovieLens, split: movielens.Split
+) -> dict[str, Any]:
+    """Quality and latency of two files, both by the files alone, in one run."""
+    ranks, taught = (quality.file_ranks(file, data, split) for file in (path, teacher))
     both = {"file": path, "teacher": teacher}
     calls = {n: files.example_calls(data, files.history_length(p)) for n, p in both.items()}
     latency = tfc.compare_latency(both, "recommend", calls)
     return {
+        "split": split,
         "file": quality.quality(ranks),
         "teacher": {**quality.quality(taught), "bytes": teacher.stat().st_size},
         **quality.comparison(ranks, taught),

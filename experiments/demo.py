@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from experiments.compression import compress, read_recipe
+from experiments.compression import Place, compress, read_recipe
 from experiments.data import movielens
 from experiments.stopping import StopRequest
 from experiments.table import comparison_table
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     stop.install()
     work = out.with_name(out.name + ".work")
     try:
-        made = compress(recipe, TEACHER, out, work, data, stop)
+        made = compress(recipe, Place(TEACHER, out, work), data, "test", stop)
     except Stopped as error:
         print(error, file=sys.stderr)
         sys.exit(128 + stop.received)

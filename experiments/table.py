@@ -16,8 +16,9 @@ COLUMNS = (
 
 
 def comparison_table(made: Exported, teacher: Path) -> Table:
-    """Both files' sizes, work, quality on the test split, and latency of `recommend`."""
-    table = Table(title="MovieLens-1M, test split, all items ranked, by the files alone")
+    """Both files' sizes, work, quality on a split, and latency of `recommend`."""
+    split = made.report["evaluation"]["split"]
+    table = Table(title=f"MovieLens-1M, {split} split, all items ranked, by the files alone")
     for index, name in enumerate(COLUMNS):
         table.add_column(name, justify="right" if index else "left")
     found = made.report["evaluation"]

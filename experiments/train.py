@@ -24,7 +24,6 @@ from experiments.data import movielens
 from experiments.files import replacing
 from experiments.machine import cpu_model
 from experiments.models import store, tf
-from experiments.models.sasrec import SASRecConfig
 from experiments.stopping import StopRequest
 from experiments.training import Stopped, Trainer, TrainingConfig
 
@@ -42,7 +41,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], TrainingConfig]:
     """Reads a config file.
 
     Returns:
-      The fields of SASRecConfig except n_items, and the training's settings.
+      The fields of the model's config except n_items, and the training's settings.
 
     Raises:
       ValueError: if a section or field is missing, unknown or out of range; it names the file.
@@ -51,7 +50,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], TrainingConfig]:
         content = json.loads(path.read_text())
         if sorted(content) != ["model", "training"]:
             raise ValueError(f'received sections {sorted(content)}, expected "model", "training"')
-        SASRecConfig(n_items=1, **content["model"])
+        store.config_of({"n_items": 1, **content["model"]})
         return content["model"], TrainingConfig(**content["training"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
@@ -97,11 +96,11 @@ def train(
     """
     sizes, settings = read_config(config)
     settings = replace(settings, epochs=epochs) if epochs is not None else settings
-    model_config = SASRecConfig(n_items=data.n_items, **sizes)
-    made = {"model": asdict(model_config), "training": asdict(settings)}
+    fields = {"n_items": data.n_items, **sizes}
+    made = {"model": fields, "training": asdict(settings)}
     if finished := _finished(out, made):
         return finished
-    results = _run(model_config, settings, data, out, stop)
+    results = _run(fields, settings, data, out, stop)
     _write_json(out / "config.json", made)
     _write_json(out / "results.json", results)
     (out / CHECKPOINT).unlink()
@@ -109,7 +108,7 @@ def train(
 
 
 def _run(
-    model_config: SASRecConfig,
+    fields: dict[str, Any],
     settings: TrainingConfig,
     data: movielens.MovieLens,
     out: Path,
@@ -117,15 +116,16 @@ def _run(
 ) -> dict[str, Any]:
     """Trains, writes the best weights to `out`, and returns the results."""
     tf.keras.utils.set_random_seed(settings.seed)
-    model = store.build(model_config)
-    evaluate = partial(ranking.evaluate, store.scorer(model), data, length=model_config.length)
+    model = store.build(store.config_of(fields))
+    length = model.config.length
+    evaluate = partial(ranking.evaluate, store.scorer(model), data, length=length)
     trainer = Trainer(
         model,
-        movielens.windows(data, model_config.length),
+        movielens.windows(data, length),
         settings,
         out / CHECKPOINT,
         lambda: ranking.hr_ndcg(evaluate("validation"), K),
-        asdict(model_config),
+        fields,
     )
     trainer.run(stop)
     model.set_weights(trainer.progress.best)

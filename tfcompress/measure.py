@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 FLOAT_BITS = 32
-SCALE_BYTES = 4
+SCALE_BYTES = 12  # a float32, and a zero point of 64 bits
+BLOCK_SCALE_BYTES = 2  # a float16
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class WeightForm:
         lookup: whether its rows are looked up (a table) rather than multiplied.
         bits: width of a stored weight.
         scales: how many scales are stored with it.
+        block: how many weights of a channel share a scale; 0: all of them.
         sparsity: share of weights that are zero because they were pruned.
     """
 
@@ -33,6 +35,7 @@ class WeightForm:
     lookup: bool = False
     bits: int = FLOAT_BITS
     scales: int = 0
+    block: int = 0
     sparsity: float = 0.0
 
     @property
@@ -42,8 +45,12 @@ class WeightForm:
 
     @property
     def bytes(self) -> int:
-        """Bytes of weights and scales in a file; zeros are stored like any other weight."""
-        return math.ceil(self.parameters * self.bits / 8) + self.scales * SCALE_BYTES
+        """Bytes of weights and scales in a file, at most; zeros are stored like any other weight.
+
+        Zero points are zero, and matrices with equally many scales share them.
+        """
+        scale_bytes = BLOCK_SCALE_BYTES if self.block else SCALE_BYTES
+        return math.ceil(self.parameters * self.bits / 8) + self.scales * scale_bytes
 
     @property
     def multiply_adds(self) -> int:

@@ -98,10 +98,10 @@ def plan(model: Any, spec: Spec) -> Plan:
     Example:
         >>> import tf_keras as keras
         >>> import tfcompress as tfc
-        >>> model = keras.Sequential([keras.layers.Dense(8, input_shape=(4,), name="head")])
+        >>> model = keras.Sequential([keras.layers.Dense(8, input_shape=(64,), name="head")])
         >>> planned = tfc.plan(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(8))]))
         >>> planned.layers[0].path, planned.bytes_before, planned.bytes_after
-        ('head', 160, 96)
+        ('head', 2080, 640)
     """
     if not isinstance(spec, Spec):
         raise SpecError(f"plan received {spec!r}; expected a Spec: Spec([rule(where, technique)]).")

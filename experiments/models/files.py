@@ -11,19 +11,19 @@ import numpy.typing as npt
 from experiments import ranking
 from experiments.data import movielens
 from experiments.models import tf
-from experiments.models.sasrec import SASRec, SASRecConfig
+from experiments.models.retriever import Retriever
 from tfcompress import LiteModel, Signature
 
 Inputs = dict[str, npt.NDArray[np.int32]]
 
 
-def signatures(config: SASRecConfig) -> dict[str, Signature]:
+def signatures(config: Any) -> dict[str, Signature]:
     """`recommend`: history → items, scores; `score`: history, candidates → scores."""
     history = tf.TensorSpec([1, config.length], tf.int32)
     candidates = tf.TensorSpec([None], tf.int32)
     return {
-        "recommend": Signature(SASRec.recommend, {"history": history}),
-        "score": Signature(SASRec.score, {"history": history, "candidates": candidates}),
+        "recommend": Signature(Retriever.recommend, {"history": history}),
+        "score": Signature(Retriever.score, {"history": history, "candidates": candidates}),
     }
 
 

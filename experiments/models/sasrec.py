@@ -1,9 +1,8 @@
 """SASRec: a causal transformer that reads a user's history and scores every item.
 
-Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018; trained with full-softmax
-cross-entropy on every position as in Klenitskiy and Vasilev, "Turning Dross Into Gold Loss",
-RecSys 2023. Every matrix is a plain Dense or Embedding held as an attribute, so that a compressor
-can replace it, and the item table is read again wherever it is used.
+Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. Every matrix is a plain
+Dense or Embedding held as an attribute, so that a compressor can replace it, and the item table is
+read again wherever it is used.
 """
 
 from __future__ import annotations
@@ -13,12 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.models import tf, tfrs
-from tfcompress import scores
+from experiments.models import tf
+from experiments.models.retriever import MASKED, Retriever, Tensor, dropout, table
 
-Tensor = Any  # TensorFlow has no types that mypy could check
-TOP = 100
-MASKED = -1e4  # below any score by far, and still finite in float16
 _PACKAGE = "experiments"
 
 
@@ -33,10 +29,6 @@ class SASRecConfig:
       blocks: how many transformer blocks.
       heads: how many attention heads a block has.
       feedforward: width between a block's two feed-forward layers.
-      inner_feedforward: the same for every block but the last; None: no difference, 0: attention
-        alone. These blocks work on all rows of a history, the last one on a single row.
-      lean: whether blocks leave out what other weights can express: scale and shift of a norm
-        that matrices follow, the bias of values, and that of keys, which softmax cancels.
       dropout: the rate, 0 ≤ dropout < 1.
       item_bias: whether each item's score has a bias of its own.
 
@@ -52,8 +44,6 @@ class SASRecConfig:
     feedforward: int = 256
     dropout: float = 0.2
     item_bias: bool = True
-    inner_feedforward: int | None = None
-    lean: bool = False
 
     def __post_init__(self) -> None:
         for field in ("n_items", "length", "dim", "blocks", "heads", "feedforward"):
@@ -65,44 +55,25 @@ class SASRecConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"Received dropout={self.dropout}, expected 0 <= dropout < 1.")
-        if self.inner_feedforward is not None and self.inner_feedforward < 0:
-            raise ValueError(
-                f"Received inner_feedforward={self.inner_feedforward}, expected None or at least 0."
-            )
-
-    def feedforward_of(self, block: int) -> int:
-        """Width of the feed-forward layers of a block; 0: it has none."""
-        inner = self.inner_feedforward is not None and block < self.blocks - 1
-        return self.inner_feedforward or 0 if inner else self.feedforward
 
 
-def padding_bias(history: Tensor) -> Tensor:
-    """What to add to attention scores so that no row sees padding.
-
-    Args:
-      history: int32 [B, L], 0 is padding.
-
-    Returns:
-      float32 [B, 1, 1, L]: 0 where there is an event, else `MASKED`.
-    """
-    return MASKED * tf.cast(tf.equal(history, 0), tf.float32)[:, None, None, :]
-
-
-def attention_bias(history: Tensor) -> Tensor:
+def attention_bias(history: Tensor, rows: int) -> Tensor:
     """What to add to attention scores so that a row of an event sees only events, none after it.
 
     Rows of padding see padding; nobody sees them.
 
     Args:
       history: int32 [B, L], 0 is padding.
+      rows: how many of the last places ask.
 
     Returns:
-      float32 [B, 1, L, L]: 0 where row i may see row j, else `MASKED` or less.
+      float32 [B, 1, rows, L]: 0 where row i may see row j, else `MASKED` or less.
     """
     # Computed from the history, and not a constant of 4 bytes for each pair of places.
     place = tf.cast(places(history), tf.float32)
-    later = tf.nn.relu(place[:, None, None, :] - place[:, None, :, None])
-    return MASKED * later + padding_bias(history)
+    later = tf.nn.relu(place[:, None, None, :] - place[:, None, -rows:, None])
+    padding = MASKED * tf.cast(tf.equal(history, 0), tf.float32)
+    return MASKED * later + padding[:, None, None, :]
 
 
 def places(history: Tensor) -> Tensor:
@@ -114,22 +85,9 @@ def places(history: Tensor) -> Tensor:
     return tf.where(tf.equal(history, 0), 0, np.arange(history.shape[1], dtype=np.int32))
 
 
-def _dropout(rate: float, name: str) -> Tensor:
-    # A stateful generator is the only kind whose state a trainer can save and bring back.
-    return tf.keras.layers.Dropout(rate, rng_type="stateful", name=name)
-
-
-def _norm(name: str, lean: bool = False) -> Tensor:
+def _norm(name: str) -> Tensor:
     # Below Keras' threshold of 1.001e-5: above it, it would reshape to use a fused batch norm.
-    return tf.keras.layers.LayerNormalization(
-        epsilon=1e-6, center=not lean, scale=not lean, name=name
-    )
-
-
-def _table(rows: int, dim: int, name: str) -> Tensor:
-    # An initializer of its own: one that two tables share fills both with the same numbers.
-    small = tf.keras.initializers.RandomNormal(stddev=0.02)
-    return tf.keras.layers.Embedding(rows, dim, small, name=name)
+    return tf.keras.layers.LayerNormalization(epsilon=1e-6, name=name)
 
 
 @tf.keras.utils.register_keras_serializable(_PACKAGE)
@@ -137,54 +95,34 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
     """A pre-norm transformer block: x + attention(norm(x)), then x + feed-forward(norm(x))."""
 
     def __init__(
-        self,
-        dim: int,
-        heads: int,
-        feedforward: int,
-        dropout: float,
-        lean: bool = False,
-        **kwargs: Any,
+        self, dim: int, heads: int, feedforward: int, dropout_rate: float, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.dim, self.heads, self.width, self.rate = dim, heads, feedforward, dropout
-        self.lean = lean
-        self.norm1 = _norm("norm1", lean)
-        if feedforward:
-            self.norm2 = _norm("norm2", lean)
+        self.dim, self.heads, self.width, self.rate = dim, heads, feedforward, dropout_rate
+        self.norm1, self.norm2 = _norm("norm1"), _norm("norm2")
         self.query = tf.keras.layers.Dense(dim, name="query")
-        self.key = tf.keras.layers.Dense(dim, use_bias=not lean, name="key")
-        self.value = tf.keras.layers.Dense(dim, use_bias=not lean, name="value")
+        self.key = tf.keras.layers.Dense(dim, name="key")
+        self.value = tf.keras.layers.Dense(dim, name="value")
         self.projection = tf.keras.layers.Dense(dim, name="projection")
-        if feedforward:
-            self.ff1 = tf.keras.layers.Dense(feedforward, activation="relu", name="ff1")
-            self.ff2 = tf.keras.layers.Dense(dim, name="ff2")
-        self.drop_attention = _dropout(dropout, "drop_attention")
-        self.drop1 = _dropout(dropout, "drop1")
-        if feedforward:
-            self.drop2 = _dropout(dropout, "drop2")
+        self.ff1 = tf.keras.layers.Dense(feedforward, activation="relu", name="ff1")
+        self.ff2 = tf.keras.layers.Dense(dim, name="ff2")
+        self.drop_attention = dropout(dropout_rate, "drop_attention")
+        self.drop1, self.drop2 = dropout(dropout_rate, "drop1"), dropout(dropout_rate, "drop2")
 
-    def call(
-        self, x: Tensor, mask: Tensor, last_only: bool = False, training: bool = False
-    ) -> Tensor:
-        """Runs the block.
+    def call(self, x: Tensor, mask: Tensor, training: bool = False) -> Tensor:
+        """Runs the block for the last rows; keys and values come from all.
 
         Args:
           x: float32 [B, L, dim].
-          mask: float32 [B, 1, L, L], or [B, 1, 1, L] if last_only; added to attention scores.
-          last_only: whether only the last row is wanted; keys and values still come from all.
+          mask: float32 [B, 1, rows, L]; added to attention scores.
           training: whether to drop.
 
         Returns:
-          float32 [B, L, dim], or [B, 1, dim] if last_only.
+          float32 [B, rows, dim].
         """
-        rows = self.norm1(x)
-        wanted = rows
-        if last_only:
-            x, wanted = x[:, -1:], rows[:, -1:]
-        attended = self.projection(self._attend(wanted, rows, mask, training))
-        x = x + self.drop1(attended, training=training)
-        if not self.width:
-            return x
+        known, rows = self.norm1(x), mask.shape[2]
+        attended = self.projection(self._attend(known[:, -rows:], known, mask, training))
+        x = x[:, -rows:] + self.drop1(attended, training=training)
         return x + self.drop2(self.ff2(self.ff1(self.norm2(x))), training=training)
 
     def _attend(self, wanted: Tensor, rows: Tensor, mask: Tensor, training: bool) -> Tensor:
@@ -203,11 +141,11 @@ class Block(tf.keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         sizes = {"dim": self.dim, "heads": self.heads, "feedforward": self.width}
-        return {**super().get_config(), **sizes, "dropout": self.rate, "lean": self.lean}
+        return {**super().get_config(), **sizes, "dropout_rate": self.rate}
 
 
 @tf.keras.utils.register_keras_serializable(_PACKAGE)
-class SASRec(tfrs.Model):  # type: ignore[misc]
+class SASRec(Retriever):
     """A sequential recommender whose item table is both its input and its output layer.
 
     >>> model = SASRec(SASRecConfig(n_items=150, length=4, dim=8))
@@ -219,112 +157,29 @@ class SASRec(tfrs.Model):  # type: ignore[misc]
     def __init__(self, config: SASRecConfig, name: str = "sasrec", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.config = config
-        self.item_table = _table(config.n_items + 1, config.dim, "item_table")
-        self.position_table = _table(config.length, config.dim, "position_table")
+        self.item_table = table(config.n_items + 1, config.dim, "item_table")
+        self.position_table = table(config.length, config.dim, "position_table")
         self.blocks = [
-            Block(
-                config.dim,
-                config.heads,
-                config.feedforward_of(i),
-                config.dropout,
-                config.lean,
-                name=f"block_{i}",
-            )
+            Block(config.dim, config.heads, config.feedforward, config.dropout, name=f"block_{i}")
             for i in range(config.blocks)
         ]
         self.norm = _norm("norm")
-        self.drop = _dropout(config.dropout, "drop")
+        self.drop = dropout(config.dropout, "drop")
         self.item_bias = None
         if config.item_bias:
             self.item_bias = self.add_weight("item_bias", [config.n_items + 1], initializer="zeros")
 
-    def call(self, history: Tensor, training: bool = False) -> Tensor:
-        """The same as `hidden`."""
-        return self.hidden(history, training=training)
-
-    def hidden(self, history: Tensor, training: bool = False) -> Tensor:
-        """Reads a history: int32 [B, length], 0 is padding → float32 [B, length, dim]."""
-        x, mask = self._embed(history, training), attention_bias(history)
-        for block in self.blocks:
-            x = block(x, mask, training=training)
-        return self.norm(x)
-
-    def last(self, history: Tensor) -> Tensor:
-        """`hidden`'s last row alone, cheaper: int32 [B, length] → float32 [B, dim]."""
-        x = self._embed(history, False)
-        if len(self.blocks) > 1:
-            mask = attention_bias(history)
-            for block in self.blocks[:-1]:
-                x = block(x, mask)
-        x = self.blocks[-1](x, padding_bias(history), last_only=True)
-        return tf.reshape(self.norm(x), [-1, self.config.dim])
-
-    def _embed(self, history: Tensor, training: bool) -> Tensor:
+    def hidden(self, history: Tensor, rows: int | None = None, training: bool = False) -> Tensor:
+        """See `Retriever.hidden`."""
         # The table starts small because it scores, too; as an input it is brought to unit size.
         x = self.item_table(history) * self.config.dim**0.5
-        x = x + self.position_table(places(history))
-        return self.drop(x, training=training)
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores all items, padding too: float32 [..., dim] → float32 [..., n_items + 1]."""
-        matches = self._matches(hidden)
-        return matches if self.item_bias is None else matches + self.item_bias
-
-    def item_logits(self, hidden: Tensor) -> Tensor:
-        """`logits` with padding's far below all others, so that it is never chosen."""
-        mask = np.zeros(self.config.n_items + 1, np.float32)
-        mask[0] = MASKED
-        # Added to the bias first: the scores are large, and each pass over them costs.
-        return self._matches(hidden) + (mask if self.item_bias is None else self.item_bias + mask)
-
-    def _matches(self, hidden: Tensor) -> Tensor:
-        # Asked of the layer at every call: a compressor may have put another in its place.
-        return scores(hidden, self.item_table)
-
-    def compute_loss(self, inputs: Tensor, training: bool = False) -> Tensor:
-        """Mean full-softmax cross-entropy over every position that has a target.
-
-        Args:
-          inputs: windows, int32 [B, length + 1], padded with 0 on the left.
-          training: whether to drop.
-
-        Returns:
-          float32 [], in nats.
-        """
-        hidden, targets = self.hidden(inputs[:, :-1], training=training), inputs[:, 1:]
-        real = tf.not_equal(targets, 0)
-        # Padding is left out before the scores: they are by far the largest part of the work.
-        logits = self.item_logits(tf.boolean_mask(hidden, real))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            tf.boolean_mask(targets, real), logits
-        )
-        return tf.reduce_mean(losses)
-
-    def recommend(self, history: Tensor) -> dict[str, Tensor]:
-        """The best items for one history.
-
-        Args:
-          history: int32 [1, length], oldest first, padded with 0 on the left.
-
-        Returns:
-          items: int32 [1, 100], best first, never item 0. scores: float32 [1, 100].
-        """
-        # Padding is cut off, not masked: a mask would be one more number for every item.
-        logits = self.logits(self.last(history))[:, 1:]
-        best, places = tf.math.top_k(logits, TOP)
-        return {"items": places + 1, "scores": best}
-
-    def score(self, history: Tensor, candidates: Tensor) -> dict[str, Tensor]:
-        """Scores of chosen items, equal to `recommend`'s.
-
-        Args:
-          history: int32 [1, length]. candidates: int32 [n], item ids.
-
-        Returns:
-          scores: float32 [1, n].
-        """
-        logits = self.logits(self.last(history))
-        return {"scores": tf.gather(logits, candidates, axis=1)}
+        x = self.drop(x + self.position_table(places(history)), training=training)
+        *inner, outer = self.blocks
+        length = history.shape[1]
+        for block in inner:
+            x = block(x, attention_bias(history, length), training=training)
+        x = outer(x, attention_bias(history, rows or length), training=training)
+        return self.norm(x)
 
     def get_config(self) -> dict[str, Any]:
         """The fields of `SASRecConfig`, and the model's name."""

@@ -12,25 +12,47 @@ import numpy.typing as npt
 
 from experiments.files import save_arrays
 from experiments.models import tf
+from experiments.models.mobile import MobileConfig, MobileSASRec
+from experiments.models.retriever import Retriever
 from experiments.models.sasrec import SASRec, SASRecConfig
 
 WEIGHTS, CONFIG = "weights.npz", "config.json"
+Config = SASRecConfig | MobileConfig
+_MODELS: dict[type, type] = {SASRecConfig: SASRec, MobileConfig: MobileSASRec}
+_ARCHITECTURES: dict[str, type] = {"sasrec": SASRecConfig, "mobile": MobileConfig}
 
 
-def build(config: SASRecConfig) -> SASRec:
+def config_of(fields: dict[str, Any]) -> Config:
+    """The config that a file's fields describe; "architecture" says of which model.
+
+    Raises:
+      ValueError: if the architecture is unknown or a field out of range.
+      TypeError: if a field is unknown or missing.
+    """
+    fields = dict(fields)
+    name = fields.pop("architecture", "sasrec")
+    if name not in _ARCHITECTURES:
+        raise ValueError(
+            f"received architecture={name!r}, expected one of {sorted(_ARCHITECTURES)}"
+        )
+    config: Config = _ARCHITECTURES[name](**fields)
+    return config
+
+
+def build(config: Config) -> Retriever:
     """A model whose weights exist, new."""
-    model = SASRec(config)
+    model: Retriever = _MODELS[type(config)](config)
     model(tf.zeros([1, config.length], tf.int32))
     return model
 
 
-def save_model(model: SASRec, folder: Path) -> None:
+def save_model(model: Retriever, folder: Path) -> None:
     """Writes weights.npz: each weight under its place and name, in the order of `model.weights`."""
     names = [f"{place:03d}/{weight.name}" for place, weight in enumerate(model.weights)]
     save_arrays(folder / WEIGHTS, dict(zip(names, model.get_weights(), strict=True)))
 
 
-def load_model(folder: Path) -> SASRec:
+def load_model(folder: Path) -> Retriever:
     """The model that `experiments.train` left in a folder.
 
     Raises:
@@ -38,7 +60,7 @@ def load_model(folder: Path) -> SASRec:
       ValueError: if the weights do not fit the config.
     """
     config = json.loads((folder / CONFIG).read_text())
-    model = build(SASRecConfig(**config["model"]))
+    model = build(config_of(config["model"]))
     with np.load(folder / WEIGHTS) as arrays:
         weights = [arrays[name] for name in arrays.files]
     found = [weight.shape for weight in weights]

@@ -1,128 +1,249 @@
-"""The student of a SASRec: a smaller trunk that starts from what fits of its teacher."""
+"""A `MobileSASRec` that starts as its teacher, and what the two are asked while it learns."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from experiments.models import store, tf
+from experiments.models.mobile import MixingBlock, MobileConfig, MobileSASRec, ReadingBlock
 from experiments.models.sasrec import Block, SASRec
 from tfcompress import Outputs
 from tfcompress.distillation import Forward
 from tfcompress.surgery import children, walk
 
+Array = npt.NDArray[np.float32]
+# How long the score's constant part is, on which the items' biases ride. A hidden vector's other
+# part is about 14 long: much more would make the rounding of the rows' means heard.
+_BIAS_LENGTH = 4.0
 
-def student_of(teacher: SASRec, sizes: dict[str, Any]) -> SASRec:
-    """A SASRec with other sizes; where a layer has the teacher's shapes it has its weights, too.
+
+def student_of(teacher: Any, sizes: dict[str, Any], histories: Any = None) -> MobileSASRec:
+    """A student of these sizes whose scores start as its teacher's.
+
+    Exactly so, but for rounding and for the item's biases, if it is as large. A shorter history is
+    its latest part; a narrower feed-forward has the units that vary most in what they say, fitted
+    to say what all of them said.
 
     Args:
-      teacher: a trained model.
-      sizes: fields of SASRecConfig that differ from the teacher's.
+      teacher: a trained model of the same dim, heads and number of blocks.
+      sizes: fields of MobileConfig that differ from the teacher's.
+      histories: int32 [n, teacher's length], some that the teacher was trained on; for a narrower
+        feed-forward.
+
+    Raises:
+      ValueError: if the sizes are not the teacher's where they must be, or histories are missing.
     """
-    student = store.build(replace(teacher.config, **sizes))
-    taught = {held.path: held.layer for held in walk(teacher)}
-    for held in walk(student):
-        source = taught.get(held.path)
-        if source is None or children(held.layer) or not held.layer.weights:
-            continue
-        if [w.shape for w in held.layer.weights] == [w.shape for w in source.weights]:
-            held.layer.set_weights(source.get_weights())
-    for new, old in zip(student.blocks, teacher.blocks, strict=False):
-        if new.dim != old.dim:
-            continue
-        if 0 < new.width < old.width:
-            _keep_strongest(new, old)
-        if new.lean and not old.lean:
-            _fold(new, old)
-    # A student that reads fewer events reads the latest: it starts from the last positions.
-    positions = teacher.position_table.get_weights()[0]
-    if positions.shape[1] == student.config.dim and len(positions) > student.config.length:
-        student.position_table.set_weights([positions[-student.config.length :]])
-    if teacher.item_bias is not None and student.config.dim == teacher.config.dim:
-        if student.item_bias is not None:
-            student.item_bias.assign(teacher.item_bias)
-        else:
-            _fold_bias(student, teacher.item_bias.numpy())
+    taught = teacher.config
+    same = {"n_items": taught.n_items, "dim": taught.dim, "heads": taught.heads}
+    usual = {**same, "length": taught.length, "feedforward": (taught.feedforward,) * taught.blocks}
+    config = MobileConfig(**{**usual, **sizes})
+    found = {name: getattr(config, name) for name in same}
+    if found != same or len(config.feedforward) != taught.blocks:
+        raise ValueError(
+            f"Received a student of {found} with {len(config.feedforward)} blocks, expected the "
+            f"teacher's {same} and {taught.blocks} blocks."
+        )
+    whole = (taught.feedforward,) * taught.blocks
+    student = store.build(replace(config, feedforward=whole))
+    _start_tables(student, teacher)
+    for new, old in zip(_blocks(student), teacher.blocks, strict=True):
+        _start_attention(new, old)
+        _start_feedforward(new, old)
+    return student if config.feedforward == whole else _narrowed(student, config, histories)
+
+
+def _blocks(student: MobileSASRec) -> list[MixingBlock | ReadingBlock]:
+    return [*student.mixing, student.reading]
+
+
+def _start_tables(student: MobileSASRec, teacher: SASRec) -> None:
+    dim, length = student.config.dim, student.config.length
+    rows = teacher.item_table.get_weights()[0]
+    bias = 0.0 if teacher.item_bias is None else teacher.item_bias.numpy()
+    direction = np.full(dim, dim**-0.5, np.float32)  # that of the mean
+    along = bias / _BIAS_LENGTH
+    student.item_table.set_weights([_centred(rows) + np.outer(along, direction)])
+    positions = teacher.position_table.get_weights()[0][-length:] * dim**-0.5
+    student.position_table.set_weights([_centred(np.vstack([positions, positions[:1]]))])
+    scale, shift = teacher.norm.get_weights()
+    student.scale.assign(scale)
+    student.shift.assign(_centred(shift) + _BIAS_LENGTH * direction)
+
+
+def _centred(rows: Array) -> Array:
+    """Rows without their means: [..., dim] both ways."""
+    return rows - rows.mean(-1, keepdims=True)
+
+
+def _onto_residual(kernel: Array, bias: Array) -> list[Array]:
+    """A matrix that writes to the residual path, where vectors are centred and 1 / √dim as long."""
+    return [_centred(part) * part.shape[-1] ** -0.5 for part in (kernel, bias)]
+
+
+def _behind_norm(dense: Any, norm: Any) -> tuple[Array, Array]:
+    """A matrix and its bias, with the norm's scale and shift in front of it folded in."""
+    (kernel, bias), (scale, shift) = dense.get_weights(), norm.get_weights()
+    return scale[:, None] * kernel, bias + shift @ kernel
+
+
+def _start_attention(new: MixingBlock | ReadingBlock, old: Block) -> None:
+    # Softmax does not see the keys' bias, and the values' passes through attention as it is.
+    query, query_bias = _behind_norm(old.query, old.norm1)
+    key, _ = _behind_norm(old.key, old.norm1)
+    value, value_bias = _behind_norm(old.value, old.norm1)
+    onward, offset = old.projection.get_weights()
+    offset = offset + value_bias @ onward
+    share = (old.dim // old.heads) ** -0.5
+    query, query_bias = query * share, query_bias * share
+    if isinstance(new, MixingBlock):
+        to_query, to_value = _balance(query, key, value, onward)
+        kernel = np.hstack([query * to_query, key / to_query, value * to_value])
+        zeros = np.zeros_like(query_bias)
+        new.attend.set_weights([kernel, np.hstack([query_bias * to_query, zeros, zeros])])
+        new.projection.set_weights(_onto_residual(onward / to_value[:, None], offset))
+        return
+    heads = np.split(np.arange(old.dim), old.heads)
+    asking = [query[:, head] @ key[:, head].T for head in heads]
+    asking_bias = [query_bias[head] @ key[:, head].T for head in heads]
+    new.reader.set_weights([np.hstack(asking), np.hstack(asking_bias)])
+    reading = np.vstack([value[:, head] @ onward[head] for head in heads])
+    new.writer.set_weights(_onto_residual(reading, offset))
+
+
+def _balance(query: Array, key: Array, value: Array, onward: Array) -> tuple[Array, Array]:
+    """Factors that give columns of one matrix about one size, and what they meet the inverse.
+
+    Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction" (2019):
+    one scale then suits all of them.
+
+    Returns:
+      float32 [dim] for the columns of the query (the key gets the inverse), and of the value (the
+      rows of the matrix behind it get the inverse).
+    """
+    q, k, v = (np.linalg.norm(matrix, axis=0) for matrix in (query, key, value))
+    size = np.sqrt(np.mean(q * k))
+    return np.sqrt(k / q), size / v
+
+
+def _start_feedforward(new: MixingBlock | ReadingBlock, old: Block) -> None:
+    kernel, bias = _behind_norm(old.ff1, old.norm2)
+    onward, offset = _onto_residual(*old.ff2.get_weights())
+    # A unit of ReLU may be made larger before and smaller behind; see `_balance`.
+    factor = np.sqrt(np.linalg.norm(onward, axis=1) / np.linalg.norm(kernel, axis=0))
+    new.ff1.set_weights([kernel * factor, bias * factor])
+    new.ff2.set_weights([onward / factor[:, None], offset])
+
+
+def _narrowed(whole: MobileSASRec, config: MobileConfig, histories: Any) -> MobileSASRec:
+    """The same model with narrower feed-forwards."""
+    if histories is None:
+        raise ValueError(
+            f"Received feedforward={config.feedforward} and no histories, expected some: units "
+            "are chosen by what they do on them."
+        )
+    student = store.build(config)
+    narrow = {id(layer) for block in _blocks(student) for layer in (block.ff1, block.ff2)}
+    for new, old in zip(_leaves(student), _leaves(whole), strict=True):
+        if id(new) not in narrow:
+            new.set_weights(old.get_weights())
+    student.scale.assign(whole.scale)
+    student.shift.assign(whole.shift)
+    spoken = _spoken(whole, histories[:, -config.length :])
+    for new, old, units in zip(_blocks(student), _blocks(whole), spoken, strict=True):
+        _keep_units(new, old, units)
     return student
 
 
-def _fold_bias(student: SASRec, bias: npt.NDArray[np.float32]) -> None:
-    """Puts the items' biases into the direction of the table in which it says least.
+def _leaves(model: MobileSASRec) -> list[Any]:
+    return [held.layer for held in walk(model) if held.layer.weights and not children(held.layer)]
 
-    With `u` that direction, the last norm is moved by `u`, so that every hidden vector has about
-    one there, and each row's component along `u` becomes what the score then lacks: its bias. The
-    file has no bias to store; scores change by the weakest of the table's components alone.
+
+def _spoken(model: MobileSASRec, histories: Any) -> list[Array]:
+    """For each block what its units say in the rows that count: float32 [n, width]."""
+    heard: list[list[Any]] = []
+    for block in _blocks(model):
+        heard.append([])
+        block.ff2.call = partial(_overheard, heard[-1], block.ff2.call)
+    try:
+        model.hidden(histories, rows=1)
+    finally:
+        for block in _blocks(model):
+            del block.ff2.call
+    real = histories != 0
+    rows = [units[0].numpy() for units in heard]
+    return [*(units[real] for units in rows[:-1]), rows[-1][:, -1]]
+
+
+def _overheard(heard: list[Any], call: Any, x: Any) -> Any:
+    heard.append(x)
+    return call(x)
+
+
+def _keep_units(
+    new: MixingBlock | ReadingBlock, old: MixingBlock | ReadingBlock, units: Array
+) -> None:
+    """Starts `new` from the units that vary most; what the others said is fitted to them.
+
+    He, Zhang and Sun, "Channel Pruning for Accelerating Very Deep Neural Networks" (2017).
     """
-    table = student.item_table.get_weights()[0]
-    direction = np.linalg.svd(table, full_matrices=False)[2][-1]
-    along = table @ direction
-    student.item_table.set_weights([table + np.outer(bias - along, direction)])
-    student.norm.beta.assign_add(direction)
+    (kernel, bias), (onward, offset) = old.ff1.get_weights(), old.ff2.get_weights()
+    kept = np.sort(np.argsort(-units.std(0) * np.linalg.norm(onward, axis=1))[: new.width])
+    new.ff1.set_weights([kernel[:, kept], bias[kept]])
+    given = np.hstack([units[:, kept], np.ones((len(units), 1), np.float32)]).astype(np.float64)
+    fitted = np.linalg.lstsq(given, units @ onward + offset, rcond=1e-6)[0].astype(np.float32)
+    new.ff2.set_weights([fitted[:-1], fitted[-1]])
 
 
-def _fold(new: Block, old: Block) -> None:
-    """Starts a lean block from one that is not: the same function, up to rounding.
-
-    Scale and shift of a norm go into the matrices behind it; the values' bias, which passes
-    through attention as it is, goes into the projection's.
-    """
-    for name, norm in (("query", "norm1"), ("key", "norm1"), ("value", "norm1"), ("ff1", "norm2")):
-        if not hasattr(new, name):
-            continue
-        # A narrower feed-forward was started from the strongest units already.
-        kernel, bias = getattr(new if name == "ff1" else old, name).get_weights()
-        scale, shift = getattr(old, norm).get_weights()
-        folded = [scale[:, None] * kernel, bias + shift @ kernel]
-        getattr(new, name).set_weights(folded[: len(getattr(new, name).weights)])
-        if name == "value":
-            onward, offset = old.projection.get_weights()
-            new.projection.set_weights([onward, offset + folded[1] @ onward])
-
-
-def _keep_strongest(new: Block, old: Block) -> None:
-    """Starts a narrower feed-forward from the units that weigh most in the wider one."""
-    kernel, bias = old.ff1.get_weights()
-    onward, offset = old.ff2.get_weights()
-    weight = np.linalg.norm(kernel, axis=0) * np.linalg.norm(onward, axis=1)
-    units = np.sort(np.argsort(-weight)[: new.width])
-    new.ff1.set_weights([kernel[:, units], bias[units]])
-    new.ff2.set_weights([onward[units], offset])
-
-
-def forward_on(positions: int, fresh: int, dropped: float = 0.0) -> Forward:
-    """One pass of student and teacher on so many random positions of a batch of windows.
+def forward_on(
+    positions: int, fresh: int, shares: Sequence[float] = (1.0,), dropped: float = 0.0
+) -> Forward:
+    """One pass of student and teachers on so many random positions of a batch of windows.
 
     Scoring the catalogue is by far the largest part of a step; a sample of positions gives the
-    gradient at a fraction of the work. The windows have the teacher's length; a student that reads
+    gradient at a fraction of the work. The windows have the teachers' length; a student that reads
     fewer events reads a window's last ones.
 
     Args:
       positions: how many are scored in a step, at most.
-      fresh: they are among the last so many of each window. Those before them have seen few events,
-        fewer than any user of MovieLens-1M has; what is learnt there is of little use.
-      dropped: share of events left out of the histories that both read, others at every step. The
+      fresh: they are among the last so many of each window. A file answers for the last place of a
+        history alone; what is learnt far before it is of little use.
+      shares: of each teacher in the mean of their distributions.
+      dropped: share of events left out of the histories that all read, others at every step. A
         teacher has an answer to any history; so the student sees more of them than there are
         (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", 2022).
     """
 
-    def forward(student: SASRec, teacher: SASRec, windows: Any) -> Outputs:
-        length = student.config.length
+    def forward(student: MobileSASRec, teachers: Sequence[SASRec], windows: Any) -> Outputs:
         targets, histories = windows[:, -fresh:], _thinned(windows[:, :-1], dropped)
         places = tf.random.shuffle(tf.where(tf.not_equal(histories[:, -fresh:], 0)))[:positions]
-        hidden = student.hidden(histories[:, -length:], training=True)[:, -fresh:]
+        hidden = student.hidden(histories[:, -student.config.length :], rows=fresh, training=True)
         logits = student.item_logits(tf.gather_nd(hidden, places))
         wanted = tf.gather_nd(targets, places)
         known = tf.cast(tf.not_equal(wanted, 0), tf.float32)
         losses = known * tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
         loss = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(known), 1.0)
-        seen = teacher.hidden(histories)[:, -fresh:]
-        taught = teacher.item_logits(tf.gather_nd(seen, places))
-        return Outputs(loss, logits, taught)
+        seen = [tf.gather_nd(one.hidden(histories, rows=fresh), places) for one in teachers]
+        taught = [one.item_logits(rows) for one, rows in zip(teachers, seen, strict=True)]
+        return Outputs(loss, logits, _together(taught, shares))
 
     return forward
+
+
+def _together(logits: Sequence[Any], shares: Sequence[float]) -> Any:
+    """Logits of the mean of several distributions: float32 [n, items] each, and together."""
+    if len(logits) == 1:
+        return logits[0]
+    parts = [
+        tf.nn.log_softmax(one) + float(np.log(share))
+        for one, share in zip(logits, shares, strict=True)
+    ]
+    return tf.reduce_logsumexp(tf.stack(parts), axis=0)
 
 
 def _thinned(histories: Any, dropped: float) -> Any:

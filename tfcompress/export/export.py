@@ -93,7 +93,7 @@ def export(
     """
     model = model.student if isinstance(model, Distiller) else model
     signatures = dict(signatures or default_signatures(model))
-    batches = _batches(signatures, verify_with)
+    batches = _batches(model, signatures, verify_with)
     stored = stored_weights(model)
     plain = lowered(finalize(model))
     content = flatbuffer.compact(quantize(convert(plain, signatures), stored))
@@ -114,10 +114,12 @@ def export(
 
 
 def _batches(
-    signatures: Mapping[str, Signature], given: Mapping[str, Sequence[Inputs]] | None
+    model: Any,
+    signatures: Mapping[str, Signature],
+    given: Mapping[str, Sequence[Inputs]] | None,
 ) -> Mapping[str, Sequence[Inputs]]:
     if given is None:
-        return example_inputs(signatures)
+        return example_inputs(model, signatures)
     missing = sorted(set(signatures) - {name for name, batches in given.items() if len(batches)})
     if missing:
         raise ExportError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import numpy as np
 from tfcompress.errors import ExportError
 from tfcompress.export.runtime import LiteModel
 from tfcompress.export.signature import Signature
-from tfcompress.keras import tf
+from tfcompress.keras import keras, tf
+from tfcompress.layers import FactorizedEmbedding
+from tfcompress.layers.compressed import raw
+from tfcompress.surgery import walk
 
 Inputs = Mapping[str, Any]
 Array = np.ndarray[Any, Any]
+_TABLES = (keras.layers.Embedding, FactorizedEmbedding)
 
 
 @dataclass(frozen=True)
@@ -95,17 +100,24 @@ def _rows(values: Array) -> Array:
     return values.reshape(-1, values.shape[-1]) if values.ndim else values.reshape(1, 1)
 
 
-def example_inputs(signatures: Mapping[str, Signature]) -> dict[str, list[Inputs]]:
-    """Inputs for a first look where none are given: small ids, standard normal floats."""
+def example_inputs(model: Any, signatures: Mapping[str, Signature]) -> dict[str, list[Inputs]]:
+    """Inputs for a first look where none are given: small ids, standard normal floats.
+
+    Keras takes ids as floats, too, where nobody said otherwise. So in a model that looks rows up
+    the floats are ids as well: 0 and 1, and in between.
+    """
     rng = np.random.default_rng(0)
+    looks_up = any(isinstance(raw(held.layer), _TABLES) for held in walk(model))
+    draw = rng.uniform if looks_up else rng.normal
+    floats = partial(draw, 0.0, 2.0 if looks_up else 1.0)
     return {
-        name: [{k: _example(spec, rng) for k, spec in s.inputs.items()} for _ in range(4)]
+        name: [{k: _example(spec, rng, floats) for k, spec in s.inputs.items()} for _ in range(4)]
         for name, s in signatures.items()
     }
 
 
-def _example(spec: Any, rng: np.random.Generator) -> Array:
+def _example(spec: Any, rng: np.random.Generator, floats: Callable[..., Array]) -> Array:
     shape = [3 if size is None else size for size in spec.shape]
     if spec.dtype.is_floating:
-        return rng.normal(size=shape).astype(spec.dtype.as_numpy_dtype)
+        return floats(size=shape).astype(spec.dtype.as_numpy_dtype)
     return rng.integers(0, 2, size=shape).astype(spec.dtype.as_numpy_dtype)

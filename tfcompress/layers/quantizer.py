@@ -92,7 +92,8 @@ class FakeQuantizer:
             scales = 1
         else:
             scales = form.parameters // self.block if self.block else form.shape[self.channel_axis]
-        return replace(form, bits=self.bits, scales=scales)
+        block = 0 if self.channel_axis is None else self.block
+        return replace(form, bits=self.bits, scales=scales, block=block)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the same quantizer."""
