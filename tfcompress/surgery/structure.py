@@ -12,6 +12,7 @@ from typing import Any
 
 from tfcompress.errors import SurgeryError
 from tfcompress.keras import keras
+from tfcompress.surgery.late import make_layers, shapes_of
 from tfcompress.surgery.replace import Replacements, replace_layers
 from tfcompress.surgery.walk import children, inside, is_network, walk
 
@@ -41,6 +42,7 @@ class Structured:
         with keras.utils.custom_object_scope(custom_objects or {}), _new_format():
             model = _deserialize(config["base"])
             layers = [(item["path"], _deserialize(item["layer"])) for item in config["layers"]]
+            make_layers(model, config.get("late", {}), [path for path, _ in layers])
             model = put_layers(model, dict(layers))
             _build(model, config["builds"])
         return model
@@ -79,6 +81,10 @@ def remember(model: Any, paths: set[str]) -> Any:
                 remember(child, below)
         return model
     if paths:
+        for held in walk(model):  # a network is written whole, what is below it included
+            below = {p[len(held.path) + 1 :] for p in paths if p.startswith(f"{held.path}.")}
+            if below and is_network(held.layer):
+                remember(held.layer, below)
         known = set(getattr(model, "_replaced_paths", ()))
         object.__setattr__(model, "_replaced_paths", tuple(sorted(known | paths)))
         model.__class__ = _structured(_base(type(model)))
@@ -98,6 +104,7 @@ def _structured(base: type) -> type:
                 "base": _base_config(self, base),
                 "layers": _replaced_layers(self),
                 "builds": _build_shapes(self),
+                "late": shapes_of(self, self._replaced_paths),
             }
 
     def from_config(cls: type, config: dict[str, Any], custom_objects: Any = None) -> Any:
