@@ -7,12 +7,14 @@ Keras: `[h, w, in, out]` for a convolution, `[h, w, in, multiplier]` for a depth
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tfcompress.keras import keras
 from tfcompress.layers.weights import Roles, WeightRole, declare, weight_roles
 
 _layers = keras.layers
+LOOP = "WHILE that returns sequences"
 
 
 def _fixed(*roles: WeightRole) -> Any:
@@ -21,6 +23,14 @@ def _fixed(*roles: WeightRole) -> Any:
 
 def _kernel(channel_axis: Any, operator: str) -> Any:
     return _fixed(WeightRole("kernel", channel_axis, operator=operator))
+
+
+def _convolution(channel_axis: int) -> Any:
+    def roles(layer: Any) -> Roles:
+        operator = "CONV_2D" if layer.groups == 1 else "CONV_2D in groups"
+        return (WeightRole("kernel", channel_axis, operator=operator),)
+
+    return roles
 
 
 def _depthwise(*channel_axes: int) -> WeightRole:
@@ -52,7 +62,10 @@ def einsum_roles(layer: Any) -> Roles:
 
 
 def _cell_roles(layer: Any) -> Roles:
-    return tuple(role.below("cell") for role in weight_roles(layer.cell))
+    # Only a loop that gathers its outputs is another thing to LiteRT, see techniques/storable.py.
+    gathers = layer.return_sequences and not layer.unroll
+    roles = (role.below("cell") for role in weight_roles(layer.cell))
+    return tuple(replace(r, operator=LOOP) if gathers else r for r in roles)
 
 
 def _directions(layer: Any) -> Roles:
@@ -71,8 +84,8 @@ _KINDS = {
     _layers.Dense: _kernel(1, _FULL),
     _layers.Embedding: _fixed(WeightRole("embeddings", 0, True, "EMBEDDING_LOOKUP")),
     _layers.EinsumDense: einsum_roles,
-    _layers.Conv1D: _kernel(2, "CONV_2D"),
-    _layers.Conv2D: _kernel(3, "CONV_2D"),
+    _layers.Conv1D: _convolution(2),
+    _layers.Conv2D: _convolution(3),
     _layers.Conv1DTranspose: _kernel(1, "TRANSPOSE_CONV"),
     _layers.Conv2DTranspose: _kernel(2, "TRANSPOSE_CONV"),
     _layers.DepthwiseConv1D: _fixed(_depthwise(1, 2)),

@@ -1,8 +1,10 @@
 """In which bits, and on which grids, LiteRT's operators can hold their weights.
 
 Measured with litert-quantizer 0.11 and ai-edge-litert 2.3, by storing a weight and running the
-file: CONV_2D of 2 bits loads and gives NaN, DEPTHWISE_CONV_2D of one scale gives infinities, and
-TRANSPOSE_CONV and a BATCH_MATMUL with a constant are left in float32.
+file. CONV_2D of 2 bits loads and gives NaN; one in groups does not load with one scale.
+DEPTHWISE_CONV_2D of one scale gives infinities. litert-quantizer refuses 4 bits for it, and for
+BATCH_MATMUL with rounded activations, and does not know TRANSPOSE_CONV. A loop over time that
+returns sequences does not run with weights in few bits.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfcompress.layers import FakeQuantizer
+from tfcompress.layers.kinds import LOOP
 from tfcompress.measure import WeightForm
 
 
@@ -21,20 +24,24 @@ class Storable:
         bits: widths of a weight.
         one_scale: whether one scale for all weights.
         blocks: whether scales for blocks of a channel.
+        instead: what to do about it.
     """
 
     bits: tuple[int, ...]
     one_scale: bool = True
     blocks: bool = True
+    instead: str = ""
 
 
 _STORABLE = {
     "FULLY_CONNECTED": Storable((2, 4, 8)),
     "EMBEDDING_LOOKUP": Storable((2, 4, 8)),
     "CONV_2D": Storable((4, 8), blocks=False),
+    "CONV_2D in groups": Storable((4, 8), one_scale=False, blocks=False),
     "DEPTHWISE_CONV_2D": Storable((8,), one_scale=False, blocks=False),
     "TRANSPOSE_CONV": Storable(()),
-    "BATCH_MATMUL": Storable(()),
+    "BATCH_MATMUL": Storable((8,), blocks=False),
+    LOOP: Storable((), instead="; give the layer unroll=True"),
 }
 
 
@@ -53,7 +60,7 @@ def refusal(weight: WeightForm, grid: FakeQuantizer) -> str | None:
         return None
     where = f"LiteRT holds the {weight.name} of {weight.operator}"
     if not known.bits:
-        return f"{where} in float32 only"
+        return f"{where} in float32 only{known.instead}"
     if grid.bits not in known.bits:
         return f"{where} in {' or '.join(map(str, known.bits))} bits, not {grid.bits}"
     if grid.channel_axis is None and not known.one_scale:
