@@ -8,8 +8,8 @@ import pytest
 import tfcompress as tfc
 from tfcompress.export import flatbuffer, sizes
 from tfcompress.export.convert import convert
+from tfcompress.export.find import stored_weights
 from tfcompress.export.lowering import lowered
-from tfcompress.export.quantize import stored_weights
 from tfcompress.keras import keras, tf
 
 

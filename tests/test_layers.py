@@ -297,7 +297,7 @@ def test_a_layer_of_the_users_own_is_compressed_once_it_declares_its_weights():
     np.testing.assert_allclose(student(x), x @ own.into.numpy() @ own.out.numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("axes", [{}, {"kernel": 2}])
+@pytest.mark.parametrize("axes", [{}, {"kernel": -1}, {"kernel": ()}, {"kernel": "out"}])
 def test_a_declaration_without_sense_is_refused(axes):
     with pytest.raises(tfc.SpecError, match="register_weights received .* expected"):
         tfc.register_weights(TwoKernels, **axes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,35 +14,74 @@ FLOAT_BITS = 32
 SCALE_BYTES = 12  # a float32, and a zero point of 64 bits
 BLOCK_SCALE_BYTES = 2  # a float16
 
+Axes = int | tuple[int, ...] | None
+
+
+def axes_of(channel_axis: Axes) -> tuple[int, ...]:
+    """Channel axes as a tuple; empty where there are none."""
+    if channel_axis is None:
+        return ()
+    return (channel_axis,) if isinstance(channel_axis, int) else tuple(channel_axis)
+
+
+def matrix_shape(shape: tuple[int, ...], channel_axis: Axes) -> tuple[int, int]:
+    """Rows and columns of a weight seen as a matrix.
+
+    Two axes are taken as they are. Of more, the channels (without any: the last axis) are the
+    columns, and all others the rows: a kernel of a convolution `[h, w, in, out]` is
+    `[h * w * in, out]`.
+
+    Example:
+        >>> matrix_shape((3, 3, 16, 32), 3), matrix_shape((3, 3, 16, 2), (2, 3))
+        ((144, 32), (9, 32))
+    """
+    if len(shape) == 2:
+        return shape[0], shape[1]
+    columns = math.prod(shape[axis] for axis in axes_of(channel_axis) or (len(shape) - 1,))
+    return math.prod(shape) // columns, columns
+
 
 @dataclass(frozen=True)
 class WeightForm:
-    """How one matrix is stored.
+    """How one weight is stored.
 
     Attributes:
-        name: attribute of its layer.
-        shape: rows and columns.
-        channel_axis: the axis whose entries can each have a scale of their own; None: one scale.
+        name: attribute of its layer, dotted where it is deeper (`cell.kernel`).
+        shape: its own shape; `matrix` is the one it is seen as.
+        channel_axis: the axis, or axes, whose entries can each have a scale of their own; None:
+            one scale.
         lookup: whether its rows are looked up (a table) rather than multiplied.
         bits: width of a stored weight.
         scales: how many scales are stored with it.
         block: how many weights of a channel share a scale; 0: all of them.
         sparsity: share of weights that are zero because they were pruned.
+        operator: what computes with it in a file, e.g. CONV_2D; empty: not known.
     """
 
     name: str
-    shape: tuple[int, int]
-    channel_axis: int | None
+    shape: tuple[int, ...]
+    channel_axis: Axes
     lookup: bool = False
     bits: int = FLOAT_BITS
     scales: int = 0
     block: int = 0
     sparsity: float = 0.0
+    operator: str = ""
 
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return self.shape[0] * self.shape[1]
+        return math.prod(self.shape)
+
+    @property
+    def matrix(self) -> tuple[int, int]:
+        """Rows and columns, see `matrix_shape`."""
+        return matrix_shape(self.shape, self.channel_axis)
+
+    @property
+    def channels(self) -> int:
+        """How many entries can have a scale of their own."""
+        return math.prod(self.shape[axis] for axis in axes_of(self.channel_axis))
 
     @property
     def bytes(self) -> int:
@@ -68,7 +108,7 @@ class LayerForm:
         kind: class name of what stands there, which a technique may have changed.
         weights: its compressible matrices.
         other: parameters besides these (biases), stored as float32.
-        positions: input vectors per example, where the layer's input shape says so.
+        positions: how often each weight is used for an example, where shapes say so.
     """
 
     path: str
@@ -94,8 +134,8 @@ class LayerForm:
         return self.positions * sum(w.multiply_adds for w in self.weights)
 
     def value(self, name: str) -> np.ndarray[Any, Any]:
-        """The current weight, float32 `[rows, columns]`."""
-        return np.asarray(getattr(self.layer, name))
+        """The current weight, float32 in its own shape."""
+        return np.asarray(functools.reduce(getattr, name.split("."), self.layer))
 
     def with_weights(self, change: Callable[[WeightForm], WeightForm]) -> LayerForm:
         """The form with every matrix's form changed."""

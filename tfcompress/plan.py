@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tfcompress.errors import SpecError
-from tfcompress.layers import Compressed, weight_roles
+from tfcompress.keras import keras
+from tfcompress.layers import Compressed, WeightRole, weight_roles
 from tfcompress.layers.compressed import raw
-from tfcompress.measure import LayerForm, WeightForm
+from tfcompress.layers.positions import input_shape, positions
+from tfcompress.layers.weights import weight_of
+from tfcompress.measure import LayerForm, WeightForm, axes_of
 from tfcompress.spec import Rule, Skip, Spec, Technique
 from tfcompress.surgery import Held, children, walk
 from tfcompress.techniques import TECHNIQUES
@@ -36,6 +39,12 @@ class LayerPlan:
     def path(self) -> str:
         """Where the layer is held."""
         return self.before.path
+
+    def repeated(self, times: int) -> LayerPlan:
+        """The same for a layer that is called so many times for an example."""
+        before = replace(self.before, positions=self.before.positions * times)
+        after = replace(self.after, positions=self.after.positions * times)
+        return replace(self, before=before, after=after)
 
     def to_data(self) -> dict[str, Any]:
         """The row as plain data."""
@@ -108,10 +117,22 @@ def plan(model: Any, spec: Spec) -> Plan:
     held = walk(model)
     wanted = _wanted(spec, held)
     rows = []
+    steps = _time_steps(held)
     for item in held:
         if id(item.layer) in wanted or _own_weights(item.layer):
-            rows.append(_planned(item, wanted.get(id(item.layer), {})))
+            row = _planned(item, wanted.get(id(item.layer), {}))
+            rows.append(row.repeated(steps.get(id(item.layer), 1)))
     return Plan(tuple(rows))
+
+
+def _time_steps(held: list[Held]) -> dict[int, int]:
+    """How often TimeDistributed calls the layer in it, by the layer's identity."""
+    steps = {}
+    for item in held:
+        if isinstance(item.layer, keras.layers.TimeDistributed):
+            shape = input_shape(item.layer) or (None, None)
+            steps[id(item.layer.layer)] = shape[1] or 1
+    return steps
 
 
 def _wanted(spec: Spec, held: list[Held]) -> dict[int, dict[type, Technique]]:
@@ -190,23 +211,22 @@ def form_of(item: Held) -> LayerForm:
         other = sum(int(np.prod(w.shape)) for w in own)
         return LayerForm(item.path, layer, type(inner).__name__, (), other)
     roles = weight_roles(inner)
-    weights = tuple(_weight_form(layer, role.name, role.channel_axis) for role in roles)
+    weights = tuple(_weight_form(item.path, layer, role) for role in roles)
     other = sum(int(np.prod(w.shape)) for w in own) - sum(w.parameters for w in weights)
-    return LayerForm(item.path, layer, type(inner).__name__, weights, other, _positions(layer))
+    return LayerForm(item.path, layer, type(inner).__name__, weights, other, positions(layer))
 
 
-def _weight_form(layer: Any, name: str, channel_axis: int | None) -> WeightForm:
-    rows, columns = (int(size) for size in vars(raw(layer))[name].shape)
-    form = WeightForm(name, (rows, columns), channel_axis, lookup=channel_axis == 0)
+def _weight_form(path: str, layer: Any, role: WeightRole) -> WeightForm:
+    name = role.name
+    shape = tuple(int(size) for size in weight_of(raw(layer), name).shape)
+    if len(shape) < 2 or any(axis >= len(shape) for axis in axes_of(role.channel_axis)):
+        raise SpecError(
+            f"{type(raw(layer)).__name__} declares {name!r} with the channel axis "
+            f"{role.channel_axis}, and that of {path!r} has the shape {shape}; expected two axes "
+            "or more, the channel axis among them. Correct its register_weights."
+        )
+    form = WeightForm(name, shape, role.channel_axis, role.lookup, operator=role.operator)
     chain = layer.transforms.get(name, ()) if isinstance(layer, Compressed) else ()
     for transform in chain:
         form = transform.planned(form)
     return form
-
-
-def _positions(layer: Any) -> int:
-    spec = getattr(layer, "_saved_model_inputs_spec", None)
-    shape = getattr(spec, "shape", None)
-    if shape is None or shape.rank is None or shape.rank < 3:
-        return 1
-    return int(np.prod([size or 1 for size in shape[1:-1]]))

@@ -67,7 +67,7 @@ def report_text(report: dict[str, Any]) -> str:
 def _weights(layer: dict[str, Any]) -> str:
     parts = []
     for weight in layer["weights"]:
-        rows, columns = weight["shape"]
+        shape = "x".join(map(str, weight["shape"]))
         zeros = f", {weight['sparsity']:.0%} zeros" if weight["sparsity"] else ""
-        parts.append(f"{weight['name']} {rows}x{columns} at {weight['bits']} bits{zeros}")
+        parts.append(f"{weight['name']} {shape} at {weight['bits']} bits{zeros}")
     return "\n".join(parts) or "float32"

@@ -6,7 +6,7 @@ import pytest
 import tfcompress as tfc
 from tests import small_models
 from tfcompress.export import flatbuffer, sizes
-from tfcompress.export.quantize import stored_weights
+from tfcompress.export.find import stored_weights
 from tfcompress.keras import keras, tf
 
 FAMILIES = {

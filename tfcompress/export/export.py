@@ -15,8 +15,10 @@ from tfcompress.errors import ExportError
 from tfcompress.export import flatbuffer, sizes
 from tfcompress.export.convert import convert
 from tfcompress.export.done import spec_of
+from tfcompress.export.find import stored_weights
 from tfcompress.export.lowering import lowered
-from tfcompress.export.quantize import quantize, stored_weights
+from tfcompress.export.quantize import quantize
+from tfcompress.export.recurrent import unfused
 from tfcompress.export.signature import Signature, default_signatures
 from tfcompress.export.verify import Inputs, example_inputs, verify
 from tfcompress.export.write import whole_folder
@@ -95,7 +97,7 @@ def export(
     signatures = dict(signatures or default_signatures(model))
     batches = _batches(model, signatures, verify_with)
     stored = stored_weights(model)
-    plain = lowered(finalize(model))
+    plain = unfused(lowered(finalize(model)))
     content = flatbuffer.compact(quantize(convert(plain, signatures), stored))
     if tolerance is None:
         tolerance = _QUANTIZED_TOLERANCE if stored else _FLOAT_TOLERANCE

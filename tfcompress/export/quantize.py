@@ -4,48 +4,16 @@ from __future__ import annotations
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from litert_quantizer import qtyping, quantizer
 
 from tfcompress.errors import ExportError
 from tfcompress.export import flatbuffer
-from tfcompress.layers import Compressed, FakeQuantizer
-from tfcompress.surgery import walk
+from tfcompress.export.find import Stored, find_owner
+from tfcompress.layers import FakeQuantizer
 
-Array = np.ndarray[Any, Any]
 _MARK = "tfcompress/{}/"
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A matrix that goes into the file in a few bits.
-
-    Attributes:
-        path: layer and weight, e.g. `blocks.0.query.kernel`.
-        value: float32 `[rows, columns]`, on its grid.
-        quantizer: the grid.
-    """
-
-    path: str
-    value: Array
-    quantizer: FakeQuantizer
-
-
-def stored_weights(model: Any) -> list[Stored]:
-    """Every fake-quantized matrix of a compressed model, with the value that training saw."""
-    found = []
-    for held in walk(model):
-        if not isinstance(held.layer, Compressed):
-            continue
-        for name, chain in held.layer.transforms.items():
-            grids = [t for t in chain if isinstance(t, FakeQuantizer)]
-            if grids:
-                value = held.layer.effective(name).numpy()
-                found.append(Stored(f"{held.path}.{name}", value, grids[-1]))
-    return found
 
 
 def quantize(content: bytes, weights: list[Stored]) -> bytes:
@@ -123,47 +91,16 @@ def _mark(model: Any, weights: list[Stored]) -> dict[int, set[str]]:
 
 def _owners(model: Any, weights: list[Stored]) -> dict[int, int]:
     owners: dict[int, int] = {}
-    shapes = {w.value.shape for w in weights} | {w.value.shape[::-1] for w in weights}
+    sizes = {w.value.size for w in weights}
     for graph in model.subgraphs:
         for tensor in graph.tensors:
-            if tuple(tensor.shape if tensor.shape is not None else ()) not in shapes:
-                continue
             value = flatbuffer.constant(model, tensor)
-            if value is not None and tensor.buffer not in owners:
-                index = _owner(value, weights)
-                if index is not None:
-                    owners[tensor.buffer] = index
+            if value is None or value.size not in sizes or tensor.buffer in owners:
+                continue
+            index = find_owner(value, weights)
+            if index is not None:
+                owners[tensor.buffer] = index
     return owners
-
-
-def _owner(value: Array, weights: list[Stored]) -> int | None:
-    for index, weight in enumerate(weights):
-        for turned, candidate in ((False, weight.value), (True, weight.value.T)):
-            if _proportional(value, candidate):
-                _refuse_other_channels(weight, turned)
-                return index
-    return None
-
-
-def _proportional(value: Array, weight: Array) -> bool:
-    # Up to one factor: the converter multiplies a kernel by a constant that follows it, and the
-    # product lies on a grid of the same levels.
-    if value.shape != weight.shape:
-        return False
-    place = int(np.argmax(np.abs(weight)))
-    largest = weight.flat[place]
-    if largest == 0.0:
-        return not value.any()
-    return bool(np.allclose(value, weight * (value.flat[place] / largest), rtol=1e-5, atol=0.0))
-
-
-def _refuse_other_channels(weight: Stored, turned: bool) -> None:
-    axis = weight.quantizer.channel_axis
-    if axis is not None and axis != (1 if turned else 0):
-        raise ExportError(
-            f"{weight.path} is multiplied the other way round in the file, where the scales of its "
-            f"channels (axis {axis}) would not fit. Quantize it PerTensor()."
-        )
 
 
 def _check(content: bytes, weights: list[Stored]) -> None:

@@ -1,5 +1,6 @@
 """Keras layers that a compressed model is made of."""
 
+from tfcompress.layers import kinds  # declares the weights of Keras's layers
 from tfcompress.layers.compressed import Compressed
 from tfcompress.layers.factorized import FactorizedDense, FactorizedEmbedding
 from tfcompress.layers.mask import Mask
@@ -14,6 +15,7 @@ __all__ = [
     "FakeQuantizer",
     "Mask",
     "WeightRole",
+    "kinds",
     "register_weights",
     "scores",
     "weight_roles",

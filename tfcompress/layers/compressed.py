@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tfcompress.keras import keras, tf
-from tfcompress.layers.weights import weight_roles
+from tfcompress.layers.weights import place_of, weight_of, weight_roles
 
 
 @keras.utils.register_keras_serializable("tfcompress")
@@ -62,7 +62,7 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         self._ready = True
         for name, chain in self._transforms.items():
             for transform in chain:
-                transform.build(self, name, vars(self.layer)[name])
+                transform.build(self, name, weight_of(self.layer, name))
 
     def add_transform(self, name: str, transform: Any) -> None:
         """Gives a built layer one more transform, at work from now on.
@@ -117,7 +117,7 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
     def _advance(self) -> None:
         for name, chain in self._transforms.items():
             for transform in chain:
-                transform.advance(vars(self.layer)[name])
+                transform.advance(weight_of(self.layer, name))
 
     def _first_call_of_step(self) -> bool:
         # A layer that is called twice in a training step (by two towers) still takes one step:
@@ -136,7 +136,7 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         return self._through(name, self._transforms[name])
 
     def _through(self, name: str, chain: Sequence[Any]) -> Any:
-        result = tf.convert_to_tensor(vars(self.layer)[name])
+        result = tf.convert_to_tensor(weight_of(self.layer, name))
         for transform in chain:
             result = transform(result)
         return result
@@ -144,14 +144,15 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
     @contextmanager
     def _transformed(self) -> Iterator[None]:
         # Written past Keras's attribute tracking: the variables remain the layer's weights.
-        inside = vars(self.layer)
-        kept = {name: inside[name] for name in self._transforms}
+        places = {name: place_of(self.layer, name) for name in self._transforms}
+        kept = {name: attributes[last] for name, (attributes, last) in places.items()}
         dtype = self.layer.compute_dtype  # what mixed precision computes in
-        inside.update({name: tf.cast(self.effective(name), dtype) for name in self._transforms})
+        new = {name: tf.cast(self.effective(name), dtype) for name in self._transforms}
+        _put(places, new)
         try:
             yield
         finally:
-            inside.update(kept)
+            _put(places, kept)
 
     def __getattr__(self, name: str) -> Any:
         layer = self.__dict__.get("layer")
@@ -161,6 +162,8 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
             with self._transformed():
                 return getattr(layer, name)
         value = getattr(layer, name)
+        if any(path.startswith(f"{name}.") for path in self._transforms):
+            return _Part(self, value)
         return self._under_transform(value) if getattr(value, "__self__", None) is layer else value
 
     def _under_transform(self, method: Any) -> Any:
@@ -179,7 +182,7 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
     def finalized(self) -> Any:
         """The layer inside, without wrapper, its weights replaced by the transformed ones."""
         for name in self._transforms:
-            vars(self.layer)[name].assign(self.effective(name))
+            weight_of(self.layer, name).assign(self.effective(name))
         return self.layer
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
@@ -208,6 +211,24 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
             for name, chain in config.pop("transforms").items()
         }
         return cls(layer, chains, **config)
+
+
+class _Part:
+    """A layer inside a compressed one, read from outside: its weights are the transformed ones."""
+
+    def __init__(self, wrapper: Compressed, part: Any) -> None:
+        self._wrapper = wrapper
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        with self._wrapper._transformed():
+            value = getattr(self._part, name)
+        return _Part(self._wrapper, value) if isinstance(value, keras.layers.Layer) else value
+
+
+def _put(places: Mapping[str, tuple[dict[str, Any], str]], values: Mapping[str, Any]) -> None:
+    for name, (attributes, last) in places.items():
+        attributes[last] = values[name]
 
 
 class _Counted:

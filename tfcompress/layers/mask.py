@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from tfcompress.keras import keras, tf
-from tfcompress.measure import WeightForm
+from tfcompress.layers.matrix import from_matrix, read_axes, to_matrix
+from tfcompress.measure import Axes, WeightForm
 from tfcompress.schedules import Once, Schedule
 from tfcompress.value import from_data, to_data
 
@@ -82,16 +83,23 @@ class Mask:
         sparsity: share of zeros in the end.
         block: rows and columns that are kept or pruned together.
         schedule: when the mask moves; `Once` sets it where the layer is compressed.
+        channel_axis: of a weight of more than two axes, which of them are columns; see
+            `measure.matrix_shape`.
     """
 
     order = 1
 
     def __init__(
-        self, sparsity: float, block: Sequence[int] = (1, 1), schedule: Schedule | None = None
+        self,
+        sparsity: float,
+        block: Sequence[int] = (1, 1),
+        schedule: Schedule | None = None,
+        channel_axis: Axes = None,
     ) -> None:
         self.sparsity = sparsity
         self.block = (int(block[0]), int(block[1]))
         self.schedule = schedule or Once()
+        self.channel_axis = read_axes(channel_axis)
         self._decide = self.schedule.decider(sparsity)
 
     def build(self, layer: Any, name: str, weight: Any) -> None:
@@ -113,7 +121,7 @@ class Mask:
     def start(self, weight: Any) -> None:
         """Sets the mask at once, where the schedule says so."""
         if isinstance(self.schedule, Once):
-            self._mask.assign(magnitude_mask(weight, self.sparsity, self.block))
+            self._mask.assign(self._new_mask(weight, self.sparsity))
 
     def advance(self, weight: Any) -> None:
         """One training step further: moves the mask where the schedule says so."""
@@ -122,12 +130,16 @@ class Mask:
         due, sparsity = self._decide(tf.cast(self._step, tf.int32))
 
         def move() -> Any:
-            new = magnitude_mask(tf.stop_gradient(weight), sparsity, self.block)
-            self._mask.assign(new)
+            self._mask.assign(self._new_mask(tf.stop_gradient(weight), sparsity))
             return True
 
         tf.cond(due, move, lambda: False)
         self._step.assign_add(1)
+
+    def _new_mask(self, weight: Any, sparsity: Any) -> Any:
+        matrix = to_matrix(weight, self.channel_axis)
+        mask = magnitude_mask(matrix, sparsity, self.block)
+        return from_matrix(mask, tuple(weight.shape), self.channel_axis)
 
     def __call__(self, weight: Any) -> Any:
         """The matrix with its pruned weights at zero."""
@@ -145,9 +157,14 @@ class Mask:
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the same mask, its state aside."""
         schedule = to_data(self.schedule)
-        return {"sparsity": self.sparsity, "block": list(self.block), "schedule": schedule}
+        return {
+            "sparsity": self.sparsity,
+            "block": list(self.block),
+            "schedule": schedule,
+            "channel_axis": self.channel_axis,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Mask:
         """The mask of such a config."""
-        return cls(config["sparsity"], config["block"], from_data(config["schedule"]))
+        return cls(**{**config, "schedule": from_data(config["schedule"])})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tfcompress.keras import keras, tf
 from tfcompress.layers import grid
-from tfcompress.measure import WeightForm
+from tfcompress.layers.matrix import from_matrix, read_axes, to_matrix
+from tfcompress.measure import Axes, WeightForm, axes_of
 
 _PACKAGE = "tfcompress"
 
@@ -19,7 +21,7 @@ class FakeQuantizer:
 
     Args:
         bits: width of a stored weight.
-        channel_axis: 0 or 1, the axis with a scale of its own for each entry; None: one scale.
+        channel_axis: the axis, or axes, with a scale of its own for each entry; None: one scale.
         block: with a channel axis, how many weights of a channel share a scale; 0: all of them.
         deviations: the grid ends at so many standard deviations; None: at the largest magnitude.
     """
@@ -27,12 +29,12 @@ class FakeQuantizer:
     def __init__(
         self,
         bits: int,
-        channel_axis: int | None = None,
+        channel_axis: Axes = None,
         block: int = 0,
         deviations: float | None = None,
     ) -> None:
         self.bits = bits
-        self.channel_axis = channel_axis
+        self.channel_axis = read_axes(channel_axis)
         self.block = block
         self.deviations = deviations
 
@@ -48,10 +50,10 @@ class FakeQuantizer:
         """Nothing to do at a training step."""
 
     def __call__(self, weight: Any) -> Any:
-        """The matrix `[rows, columns]` on its grid."""
+        """The weight, of any shape, on its grid."""
         if self.block:
             return self._blockwise(weight)
-        return self._on_grid(weight, self._scale(weight, self._axes()))
+        return self._on_grid(weight, self._scale(weight, self._axes(len(weight.shape))))
 
     def rows(self, table: Callable[[], Any], rows: Any, ids: Any) -> Any:
         """The same for some `rows` of `table()`, `[..., columns]`; their gradient stays sparse."""
@@ -69,8 +71,8 @@ class FakeQuantizer:
     def _on_grid(self, weight: Any, scale: Any) -> Any:
         return grid.fake_quantize(weight, scale, self.bits, clip=self.deviations is not None)
 
-    def _axes(self) -> list[int]:
-        return [0, 1] if self.channel_axis is None else [1 - self.channel_axis]
+    def _axes(self, rank: int) -> list[int]:
+        return [axis for axis in range(rank) if axis not in axes_of(self.channel_axis)]
 
     def _scale(self, weight: Any, axes: Sequence[int]) -> Any:
         weight = tf.stop_gradient(weight)
@@ -79,21 +81,21 @@ class FakeQuantizer:
         return grid.deviation_scale(weight, list(axes), self.bits, self.deviations)
 
     def _blockwise(self, weight: Any) -> Any:
-        channels_first = weight if self.channel_axis == 0 else tf.transpose(weight)
+        matrix = to_matrix(weight, self.channel_axis)
+        in_rows = len(weight.shape) == 2 and self.channel_axis == 0
+        channels_first = matrix if in_rows else tf.transpose(matrix)
         rows, width = channels_first.shape
         parts = tf.reshape(channels_first, [rows, width // self.block, self.block])
         quantized = self._on_grid(parts, self._scale(parts, [2]))
         flat = tf.reshape(quantized, [rows, width])
-        return flat if self.channel_axis == 0 else tf.transpose(flat)
+        matrix = flat if in_rows else tf.transpose(flat)
+        return from_matrix(matrix, tuple(weight.shape), self.channel_axis)
 
     def planned(self, form: WeightForm) -> WeightForm:
         """How a matrix is stored after this."""
-        if self.channel_axis is None:
-            scales = 1
-        else:
-            scales = form.parameters // self.block if self.block else form.shape[self.channel_axis]
-        block = 0 if self.channel_axis is None else self.block
-        return replace(form, bits=self.bits, scales=scales, block=block)
+        channels = math.prod(form.shape[axis] for axis in axes_of(self.channel_axis))
+        scales = form.parameters // self.block if self.block else channels
+        return replace(form, bits=self.bits, scales=scales, block=self.block)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the same quantizer."""

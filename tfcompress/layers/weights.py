@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tfcompress.errors import SpecError
-from tfcompress.keras import keras
+from tfcompress.measure import Axes, axes_of
+from tfcompress.surgery.walk import take_whole
 
 
 @dataclass(frozen=True)
 class WeightRole:
-    """One compressible matrix of a layer.
+    """One compressible weight of a layer.
 
     Attributes:
-        name: the attribute that holds it.
-        channel_axis: the axis whose entries each have their own scale on a device: the outputs of
-            a kernel `[inputs, outputs]` (1), the rows of a table `[ids, width]` (0). None: the
-            matrix is multiplied in both directions, and has one scale.
+        name: the attribute that holds it, dotted where it is deeper (`cell.kernel`).
+        channel_axis: the axis, or axes, whose entries each have their own scale on a device: the
+            outputs of a kernel `[inputs, outputs]` (1) or `[h, w, in, out]` (3), the rows of a
+            table `[ids, width]` (0). None: the matrix is multiplied in both directions, and has
+            one scale.
+        lookup: whether its rows are looked up (a table) rather than multiplied.
+        operator: what computes with it in a file, e.g. CONV_2D; empty: not known.
     """
 
     name: str
-    channel_axis: int | None
+    channel_axis: Axes
+    lookup: bool = False
+    operator: str = ""
+
+    def below(self, owner: str) -> WeightRole:
+        """The same weight, named from one level above."""
+        return replace(self, name=f"{owner}.{self.name}")
 
 
-_ROLES: dict[type, tuple[WeightRole, ...]] = {
-    keras.layers.Dense: (WeightRole("kernel", 1),),
-    keras.layers.Embedding: (WeightRole("embeddings", 0),),
-}
+Roles = tuple[WeightRole, ...]
+_ROLES: dict[type, Callable[[Any], Roles]] = {}
 
 
-def register_weights(layer_class: type, **channel_axes: int | None) -> None:
-    """Declares the compressible matrices of a layer class: attribute name to channel axis.
+def declare(layer_class: type, roles: Callable[[Any], Roles], whole: bool = False) -> None:
+    """Declares the weights of a class as a function of its layer.
 
-    None as the channel axis means one scale for the whole matrix, whatever a spec asks: for a
-    matrix that is multiplied in both directions, channels of one are none of the other.
+    With `whole` the layers inside it are no layers of their own to specs and plans.
+    """
+    _ROLES[layer_class] = roles
+    if whole:
+        take_whole(layer_class)
+
+
+def register_weights(layer_class: type, **channel_axes: Axes) -> None:
+    """Declares the compressible weights of a layer class: attribute name to channel axis.
+
+    A channel axis of 0 declares a table, whose rows are looked up. Several axes are a tuple. None
+    means one scale for the whole matrix, whatever a spec asks: for a matrix that is multiplied in
+    both directions, channels of one are none of the other. A weight of a layer inside is named
+    with dots, `**{"cell.kernel": 1}`; the layer then counts as one, and rules are for it.
 
     Raises:
-        SpecError: no weight named, or a channel axis that is not 0, 1 or None.
+        SpecError: no weight named, or a channel axis that is no number from 0, nor a tuple of
+            them, nor None.
 
     Example:
         >>> import tfcompress as tfc
@@ -46,17 +68,41 @@ def register_weights(layer_class: type, **channel_axes: int | None) -> None:
         ...     pass
         >>> tfc.register_weights(MyDense, kernel=1)
     """
-    if not channel_axes or any(axis not in (0, 1, None) for axis in channel_axes.values()):
+    if not channel_axes or not all(_is_axes(axis) for axis in channel_axes.values()):
         raise SpecError(
             f"register_weights received {channel_axes!r} for {layer_class.__name__}; expected "
-            "weight names with a channel axis of 0, 1 or None, such as kernel=1."
+            "weight names with a channel axis from 0, a tuple of axes, or None, such as kernel=1."
         )
-    _ROLES[layer_class] = tuple(WeightRole(name, axis) for name, axis in channel_axes.items())
+    roles = tuple(WeightRole(name, axis, axis == 0) for name, axis in channel_axes.items())
+    declare(layer_class, lambda layer: roles, whole=any("." in name for name in channel_axes))
 
 
-def weight_roles(layer: Any) -> tuple[WeightRole, ...]:
-    """The compressible matrices of a layer; empty where its class declares none."""
+def _is_axes(axis: Any) -> bool:
+    if axis is None:
+        return True
+    if not isinstance(axis, (int, tuple)):
+        return False
+    numbers = axes_of(axis)
+    return bool(numbers) and all(isinstance(n, int) and n >= 0 for n in numbers)
+
+
+def weight_roles(layer: Any) -> Roles:
+    """The compressible weights of a layer; empty where its class declares none."""
     for cls in type(layer).__mro__:
         if cls in _ROLES:
-            return _ROLES[cls]
+            return _ROLES[cls](layer)
     return ()
+
+
+def place_of(layer: Any, name: str) -> tuple[dict[str, Any], str]:
+    """The attributes among which a weight is held, and its name there."""
+    *owners, last = name.split(".")
+    for owner in owners:
+        layer = getattr(layer, owner)
+    return vars(layer), last
+
+
+def weight_of(layer: Any, name: str) -> Any:
+    """The weight of that name, as it is held, past what a wrapper makes of it."""
+    attributes, last = place_of(layer, name)
+    return attributes[last]

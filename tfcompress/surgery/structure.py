@@ -11,7 +11,8 @@ from functools import cache
 from typing import Any
 
 from tfcompress.errors import SurgeryError
-from tfcompress.keras import keras
+from tfcompress.keras import keras, tf
+from tfcompress.surgery.late import make_layers, shapes_of
 from tfcompress.surgery.replace import Replacements, replace_layers
 from tfcompress.surgery.walk import children, inside, is_network, walk
 
@@ -38,12 +39,20 @@ class Structured:
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """The model, its replaced layers in place and built."""
-        with keras.utils.custom_object_scope(custom_objects or {}), _new_format():
+        with keras.utils.custom_object_scope(_own() | (custom_objects or {})), _new_format():
             model = _deserialize(config["base"])
             layers = [(item["path"], _deserialize(item["layer"])) for item in config["layers"]]
+            make_layers(model, config.get("late", {}), [path for path, _ in layers])
             model = put_layers(model, dict(layers))
             _build(model, config["builds"])
         return model
+
+
+def _own() -> dict[str, Any]:
+    # TimeDistributed reads the layer in it in Keras's old format, which knows no packages.
+    registered = keras.utils.get_custom_objects().items()
+    mark = "tfcompress>"
+    return {n.removeprefix(mark): c for n, c in registered if n.startswith(mark)}
 
 
 def put_layers(model: Any, layers: dict[str, Any]) -> Any:
@@ -79,6 +88,10 @@ def remember(model: Any, paths: set[str]) -> Any:
                 remember(child, below)
         return model
     if paths:
+        for held in walk(model):  # a network is written whole, what is below it included
+            below = {p[len(held.path) + 1 :] for p in paths if p.startswith(f"{held.path}.")}
+            if below and is_network(held.layer):
+                remember(held.layer, below)
         known = set(getattr(model, "_replaced_paths", ()))
         object.__setattr__(model, "_replaced_paths", tuple(sorted(known | paths)))
         model.__class__ = _structured(_base(type(model)))
@@ -98,13 +111,19 @@ def _structured(base: type) -> type:
                 "base": _base_config(self, base),
                 "layers": _replaced_layers(self),
                 "builds": _build_shapes(self),
+                "late": shapes_of(self, self._replaced_paths),
             }
 
     def from_config(cls: type, config: dict[str, Any], custom_objects: Any = None) -> Any:
         return Structured.from_config(config, custom_objects)
 
+    def build_from_config(self: Any, config: dict[str, Any]) -> None:
+        if not self.built:  # a second build would make its layers anew, the plain ones
+            base.build_from_config(self, config)  # type: ignore[attr-defined]
+
     body = {
         "get_config": get_config,
+        "build_from_config": build_from_config,
         "from_config": classmethod(from_config),
         "_base_class": base,
         "__module__": base.__module__,
@@ -157,5 +176,7 @@ def _build_shapes(model: Any) -> dict[str, Any]:
 def _build(model: Any, shapes: dict[str, Any]) -> None:
     for held in walk(model):
         if held.path in shapes and not held.layer.built:
-            held.layer.build(_deserialize(shapes[held.path]))
+            shape = _deserialize(shapes[held.path])
+            flat = all(size is None or isinstance(size, int) for size in shape)
+            held.layer.build(tf.TensorShape(shape) if flat else shape)
             held.layer.built = True

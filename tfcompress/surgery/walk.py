@@ -69,9 +69,20 @@ def own_attributes(layer: Any) -> dict[str, Any]:
 def children(layer: Any) -> list[tuple[str, Any]]:
     """The layers held directly, as (path below `layer`, layer); metrics are not layers here.
 
-    A class with `opaque = True` (the wrapper of a compressed layer) is one layer to the outside.
+    A class with `opaque = True` (the wrapper of a compressed layer) is one layer to the outside,
+    and so is one that is taken whole (a recurrent layer with its cell).
     """
-    return [] if getattr(type(layer), "opaque", False) else held_layers(layer)
+    if getattr(type(layer), "opaque", False) or isinstance(layer, tuple(_WHOLE)):
+        return []
+    return held_layers(layer)
+
+
+_WHOLE: set[type] = set()
+
+
+def take_whole(layer_class: type) -> None:
+    """Makes layers of this class one layer to the outside, whatever layers they hold."""
+    _WHOLE.add(layer_class)
 
 
 def held_layers(layer: Any) -> list[tuple[str, Any]]:

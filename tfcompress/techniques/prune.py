@@ -22,7 +22,8 @@ class Prune(Technique):
 
     Args:
         sparsity: share of zeros in the end, 0 <= sparsity < 1.
-        block: rows and columns of the Keras kernel pruned together; (1, 1) for single weights.
+        block: rows and columns of the Keras kernel pruned together; (1, 1) for single weights. A
+            kernel `[h, w, in, out]` is the matrix `[h * w * in, out]`.
         schedule: `Once()`, `ConstantSparsity(...)` or `PolynomialDecay(...)`, in training steps.
 
     Raises:
@@ -59,8 +60,8 @@ class Prune(Technique):
         if has_transform(form.layer, Mask):
             return Skip("it is pruned already")
         for weight in form.weights:
-            if weight.shape[0] < self.block[0] or weight.shape[1] < self.block[1]:
-                rows, columns = weight.shape
+            rows, columns = weight.matrix
+            if rows < self.block[0] or columns < self.block[1]:
                 return Skip(f"a block of {self.block} is larger than its {rows}x{columns} matrix")
         return form.with_weights(lambda w: replace(w, sparsity=self.sparsity))
 
@@ -68,4 +69,6 @@ class Prune(Technique):
         """The layer under a mask."""
         if self.sparsity == 0.0:
             return layer
-        return with_transforms(layer, lambda role: Mask(self.sparsity, self.block, self.schedule))
+        return with_transforms(
+            layer, lambda role: Mask(self.sparsity, self.block, self.schedule, role.channel_axis)
+        )

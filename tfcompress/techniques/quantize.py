@@ -8,8 +8,9 @@ from typing import Any
 
 from tfcompress.errors import SpecError
 from tfcompress.layers import FakeQuantizer
-from tfcompress.measure import FLOAT_BITS, LayerForm
+from tfcompress.measure import FLOAT_BITS, Axes, LayerForm
 from tfcompress.spec import Skip, Technique
+from tfcompress.techniques.storable import refusal
 from tfcompress.techniques.wrap import has_transform, with_transforms
 from tfcompress.value import Value
 
@@ -22,7 +23,7 @@ class Granularity(Value):
     """Which weights share a scale."""
 
     @abstractmethod
-    def arguments(self, channel_axis: int | None) -> dict[str, Any]:
+    def arguments(self, channel_axis: Axes) -> dict[str, Any]:
         """The quantizer's arguments for it."""
 
 
@@ -30,7 +31,7 @@ class Granularity(Value):
 class PerTensor(Granularity):
     """One scale for a matrix."""
 
-    def arguments(self, channel_axis: int | None) -> dict[str, Any]:
+    def arguments(self, channel_axis: Axes) -> dict[str, Any]:
         """No channel axis."""
         return {"channel_axis": None}
 
@@ -39,7 +40,7 @@ class PerTensor(Granularity):
 class PerChannel(Granularity):
     """One scale for each output of a kernel, each row of a table."""
 
-    def arguments(self, channel_axis: int | None) -> dict[str, Any]:
+    def arguments(self, channel_axis: Axes) -> dict[str, Any]:
         """The channel axis."""
         return {"channel_axis": channel_axis}
 
@@ -58,7 +59,7 @@ class PerBlock(Granularity):
         if self.size not in _BLOCKS:
             raise SpecError(f"PerBlock received size={self.size}; expected one of {_BLOCKS}.")
 
-    def arguments(self, channel_axis: int | None) -> dict[str, Any]:
+    def arguments(self, channel_axis: Axes) -> dict[str, Any]:
         """The channel axis and the size of a block."""
         return {"channel_axis": channel_axis, "block": self.size}
 
@@ -153,13 +154,16 @@ class Quantize(Technique):
             for weight in form.weights:
                 if weight.channel_axis is None:
                     continue
-                width = weight.shape[1 - weight.channel_axis]
+                width = weight.parameters // weight.channels
                 if width % self.granularity.size:
                     size = self.granularity.size
                     return Skip(f"blocks of {size} do not divide a width of {width}")
         if self.bits == FLOAT_BITS:
             return form
         for weight in form.weights:
+            reason = refusal(weight, self._quantizer(weight.channel_axis))
+            if reason:
+                return Skip(reason)
             # Measured: LiteRT's look-up steps from row to row in bytes, and reads wrong rows else.
             if weight.lookup and weight.shape[1] * self.bits % 8:
                 return Skip(
@@ -175,7 +179,7 @@ class Quantize(Technique):
 
         return with_transforms(layer, lambda role: self._quantizer(role.channel_axis))
 
-    def _quantizer(self, channel_axis: int | None) -> FakeQuantizer:
+    def _quantizer(self, channel_axis: Axes) -> FakeQuantizer:
         granularity = PerTensor() if channel_axis is None else self.granularity
         where = granularity.arguments(channel_axis)
         return FakeQuantizer(self.bits, deviations=self.scale.deviations, **where)
