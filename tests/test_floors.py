@@ -14,7 +14,7 @@ PACKAGE = ROOT / "tfcompress"
 
 FLOORS = {
     0: {"errors", "value", "where", "spec", "recipes"},
-    1: {"keras", "surgery", "measure"},
+    1: {"keras", "surgery", "measure", "streaming"},
     2: {"layers", "schedules", "distillation"},
     3: {"techniques"},
     4: {"plan", "apply", "export", "report"},
