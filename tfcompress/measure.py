@@ -62,6 +62,7 @@ class LayerForm:
         weights: its compressible matrices.
         other: parameters besides these (biases), stored as float32.
         positions: input vectors per example, where the layer's input shape says so.
+        inputs: what it saw in a calibration (`calibration.Inputs`); None: there was none.
     """
 
     path: str
@@ -70,6 +71,7 @@ class LayerForm:
     weights: tuple[WeightForm, ...]
     other: int = 0
     positions: int = 1
+    inputs: Any = None
 
     @property
     def parameters(self) -> int:

@@ -1,6 +1,8 @@
 """Keras layers that a compressed model is made of."""
 
 from tfcompress.layers.compressed import Compressed
+from tfcompress.layers.convolution import FactorizedConv2D
+from tfcompress.layers.einsum import FactorizedEinsumDense
 from tfcompress.layers.factorized import FactorizedDense, FactorizedEmbedding
 from tfcompress.layers.mask import Mask
 from tfcompress.layers.quantizer import FakeQuantizer
@@ -9,7 +11,9 @@ from tfcompress.layers.weights import WeightRole, register_weights, weight_roles
 
 __all__ = [
     "Compressed",
+    "FactorizedConv2D",
     "FactorizedDense",
+    "FactorizedEinsumDense",
     "FactorizedEmbedding",
     "FakeQuantizer",
     "Mask",

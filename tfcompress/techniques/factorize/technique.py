@@ -1,0 +1,284 @@
+"""Factorize: a matrix becomes the product of two thin ones."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from tfcompress.calibration import Inputs
+from tfcompress.errors import SpecError
+from tfcompress.layers import Compressed
+from tfcompress.measure import LayerForm
+from tfcompress.spec import Skip, Technique
+from tfcompress.techniques.factorize.decompose import projected, spectrum, truncated_svd
+from tfcompress.techniques.factorize.kinds import KINDS, Channelwise, Kind, Split
+from tfcompress.techniques.factorize.ranks import Budget, Rank, allocate
+from tfcompress.value import Value
+
+Array = np.ndarray[Any, Any]
+_LOST = (
+    "kernel_regularizer", "bias_regularizer", "embeddings_regularizer", "activity_regularizer",
+    "kernel_constraint", "bias_constraint", "embeddings_constraint",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Error(Value):
+    """What the factors of a rank make the smallest."""
+
+    @abstractmethod
+    def spectrum(self, matrix: Array, inputs: Inputs | None) -> tuple[Array, Array]:
+        """Directions `[columns, n]` to project on, and how much each is worth `[n]`, rooted."""
+
+    @abstractmethod
+    def factors(self, matrix: Array, rank: int, inputs: Inputs | None) -> tuple[Array, Array]:
+        """The best `[rows, rank]` and `[rank, columns]`."""
+
+    def why_not(self, form: LayerForm) -> str | None:
+        """Why the error cannot be told for this layer, or None."""
+        return None
+
+
+@dataclass(frozen=True)
+class WeightError(Error):
+    """The squared error of the weights: a truncated SVD (Eckart and Young, 1936).
+
+    Example:
+        >>> Factorize(rank=16).error
+        WeightError()
+    """
+
+    def spectrum(self, matrix: Array, inputs: Inputs | None) -> tuple[Array, Array]:
+        """The singular value decomposition."""
+        return spectrum(matrix)
+
+    def factors(self, matrix: Array, rank: int, inputs: Inputs | None) -> tuple[Array, Array]:
+        """The truncated SVD."""
+        return truncated_svd(matrix, rank)
+
+
+@dataclass(frozen=True)
+class OutputError(Error):
+    """The squared error of a layer's outputs on the inputs that were recorded with `calibrate`.
+
+    Chen et al., "DRONE: Data-aware Low-rank Compression for Large NLP Models" (2021); for tables,
+    whose rows weigh as much as they are looked up, Chen et al., "GroupReduce" (2018). The weights
+    are projected on the principal directions of the outputs, which is the best of its rank and
+    needs no inverse, so that directions and ids that were never seen are approximated as well.
+
+    Args:
+        smoothing: weight that every direction of the inputs, or every id, gets besides what was
+            seen of it, as a multiple of the mean; not below 0.
+
+    Raises:
+        SpecError: a smoothing below 0; and in `plan`, where no calibration is given.
+
+    Example:
+        >>> OutputError(smoothing=0.0).smoothing
+        0.0
+    """
+
+    smoothing: float = 0.001
+
+    def __post_init__(self) -> None:
+        if self.smoothing < 0:
+            raise SpecError(f"OutputError received smoothing={self.smoothing}; expected 0 or more.")
+
+    def spectrum(self, matrix: Array, inputs: Inputs | None) -> tuple[Array, Array]:
+        """Principal directions and root energies of the outputs."""
+        if inputs is None:
+            raise SpecError("OutputError received no inputs; expected what the layer saw.")
+        return spectrum(inputs.weighed(matrix, self.smoothing))
+
+    def factors(self, matrix: Array, rank: int, inputs: Inputs | None) -> tuple[Array, Array]:
+        """The weights projected on the principal directions of the outputs."""
+        return projected(matrix, self.spectrum(matrix, inputs)[0][:, :rank])
+
+    def why_not(self, form: LayerForm) -> str | None:
+        """Nothing was seen of it.
+
+        Raises:
+            SpecError: it was not even looked at.
+        """
+        if form.inputs is None:
+            raise SpecError(
+                f"Factorize received {self!r} for the layer {form.path!r}, and no calibration of "
+                "it; expected what the layer sees. Call plan and apply with "
+                "calibration=tfcompress.calibrate(model, batches)."
+            )
+        if form.inputs.count == 0:
+            return "it was not called in the calibration, so that its outputs are not known"
+        return None
+
+
+@dataclass(frozen=True, repr=False)
+class Factorize(Technique):
+    """Replaces a Dense, Embedding, EinsumDense or Conv2D layer by one of limited rank.
+
+    Denil et al., "Predicting Parameters in Deep Learning" (2013). A layer that would not become
+    smaller is skipped. The projections of a MultiHeadAttention are EinsumDense layers.
+
+    Args:
+        rank: a number, `Fraction(share)` of the full rank, `KeptEnergy(share)`, or for all layers
+            of the rule together `ByteBudget(bytes)` or `BudgetShare(share)`.
+        conv: how a convolution becomes two, `Channelwise()` or `Spatial()`.
+        error: what is made the smallest, `WeightError()` or `OutputError()`, which wants a
+            calibration.
+
+    Raises:
+        SpecError: a rank below 1, something that is not a rank, split or error, or an `OutputError`
+            together with `Spatial`, whose first convolution sees only columns of what is recorded.
+
+    Example:
+        >>> Factorize(rank=16).rank
+        16
+        >>> from tfcompress import Spatial
+        >>> Factorize(rank=16, conv=Spatial())
+        Factorize(rank=16, conv=Spatial())
+    """
+
+    rank: int | Rank | Budget
+    conv: Split = field(default_factory=Channelwise)
+    error: Error = field(default_factory=WeightError)
+
+    def __post_init__(self) -> None:
+        self._check_rank()
+        if not isinstance(self.conv, Split):
+            raise SpecError(
+                f"Factorize received conv={self.conv!r}; expected Channelwise() or Spatial()."
+            )
+        if not isinstance(self.error, Error):
+            raise SpecError(
+                f"Factorize received error={self.error!r}; expected WeightError() or OutputError()."
+            )
+        if isinstance(self.error, OutputError) and not isinstance(self.conv, Channelwise):
+            raise SpecError(
+                f"Factorize received {self.error!r} with conv={self.conv!r}; expected "
+                "Channelwise(), whose first convolution sees the inputs that are recorded."
+            )
+
+    def _check_rank(self) -> None:
+        if isinstance(self.rank, (Rank, Budget)):
+            return
+        if not isinstance(self.rank, int) or isinstance(self.rank, bool) or self.rank < 1:
+            raise SpecError(
+                f"Factorize received rank={self.rank!r}; expected a whole number from 1, "
+                "Fraction(share), KeptEnergy(share), ByteBudget(bytes) or BudgetShare(share)."
+            )
+
+    def __repr__(self) -> str:
+        plain = Factorize(1)
+        shown = [f.name for f in fields(self) if getattr(self, f.name) != getattr(plain, f.name)]
+        names = ["rank", *(name for name in shown if name != "rank")]
+        return f"Factorize({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+    def knows(self, layer: Any) -> bool:
+        """Whether the layer's class is one of those above."""
+        return type(layer) in KINDS
+
+    def prepare(self, forms: Sequence[LayerForm]) -> list[Technique | Skip]:
+        """For each layer of a rule its own rank, or why it is left."""
+        refused = [self._why_not(form) for form in forms]
+        open_forms = [f for f, reason in zip(forms, refused, strict=True) if reason is None]
+        ranks = iter(self._ranks(open_forms))
+        return [
+            Skip(reason) if reason is not None else self._of_rank(next(ranks), form)
+            for form, reason in zip(forms, refused, strict=True)
+        ]
+
+    def _ranks(self, forms: Sequence[LayerForm]) -> list[int | None]:
+        matrices = [self._kind(form.layer).matrix(form.layer) for form in forms]
+        seen = [form.inputs for form in forms]
+        if isinstance(self.rank, Budget):
+            values = [self.error.spectrum(*one)[1] for one in zip(matrices, seen, strict=True)]
+            shapes = [(len(matrix), matrix.shape[1]) for matrix in matrices]
+            return allocate(shapes, values, self.rank)
+        return [self._rank_of(*one) for one in zip(matrices, seen, strict=True)]
+
+    def _rank_of(self, matrix: Array, inputs: Inputs | None) -> int:
+        wanted = self.rank
+        if isinstance(wanted, Rank):
+            wanted = wanted.of(matrix, lambda m: self.error.spectrum(m, inputs))
+        if isinstance(wanted, Budget):
+            raise SpecError(f"{wanted!r} is for the layers of a rule; expected it in a spec.")
+        return min(wanted, *matrix.shape)
+
+    def _of_rank(self, rank: int | None, form: LayerForm) -> Technique | Skip:
+        if rank is None:
+            return Skip("the budget has room for its whole matrix, which is worth it")
+        return Fitted(replace(self, rank=rank), form.inputs)
+
+    def _kind(self, layer: Any) -> Kind:
+        return KINDS[type(layer)](self.conv)
+
+    def _why_not(self, form: LayerForm) -> str | None:
+        layer = form.layer
+        if isinstance(layer, Compressed):
+            return "it is compressed already; factorize the layer before that"
+        if type(layer) not in KINDS:
+            *most, last = (kind.__name__ for kind in KINDS)
+            return f"Factorize knows {', '.join(most)} and {last}, not {form.kind}"
+        lost = [name for name in _LOST if getattr(layer, name, None) is not None]
+        if lost:
+            return f"it has a {lost[0]}, which is for a whole matrix and not for factors"
+        return self._kind(layer).why_not(layer) or self.error.why_not(form)
+
+    def plan(self, form: LayerForm) -> LayerForm | Skip:
+        """The form with two factors, or why not."""
+        (one,) = self.prepare([form])
+        return one if isinstance(one, Skip) else one.plan(form)
+
+    def planned(self, form: LayerForm) -> LayerForm | Skip:
+        """The form with two factors, or that they would not be smaller."""
+        kind = self._kind(form.layer)
+        matrix = kind.matrix(form.layer)
+        rank, (rows, columns) = self._rank_of(matrix, form.inputs), matrix.shape
+        if rank * (rows + columns) >= rows * columns:
+            return Skip(f"rank {rank} of a {rows}x{columns} matrix would not be smaller")
+        weights = kind.forms(form.layer, (rows, columns), rank)
+        bias = getattr(form.layer, "bias", None)
+        other = 0 if bias is None else int(np.prod(bias.shape))
+        return replace(form, kind=kind.factorized.__name__, weights=weights, other=other)
+
+    def apply(self, layer: Any, inputs: Inputs | None = None) -> Any:
+        """The factorized layer, with the factors of the layer's current matrix."""
+        kind = self._kind(layer)
+        matrix = kind.matrix(layer)
+        rank = self._rank_of(matrix, inputs)
+        common = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
+        new = kind.factorized(**kind.arguments(layer), **common, rank=rank)
+        new.build(getattr(layer, "_build_input_shape", None) or (None, matrix.shape[0]))
+        left, right = self.error.factors(matrix, rank, inputs)
+        new.left.assign(left)
+        new.right.assign(kind.stored(layer, right))
+        if getattr(layer, "bias", None) is not None:
+            new.bias.assign(layer.bias)
+        return new
+
+
+@dataclass(frozen=True, repr=False)
+class Fitted(Technique):
+    """A Factorize for one layer: its rank a number, and with what that layer saw.
+
+    Attributes:
+        technique: what is done.
+        inputs: what the layer saw; None: no calibration.
+    """
+
+    technique: Factorize
+    inputs: Inputs | None
+
+    def __repr__(self) -> str:
+        return repr(self.technique)
+
+    def plan(self, form: LayerForm) -> LayerForm | Skip:
+        """As the technique does."""
+        return self.technique.planned(form)
+
+    def apply(self, layer: Any) -> Any:
+        """As the technique does, with what the layer saw."""
+        return self.technique.apply(layer, self.inputs)
