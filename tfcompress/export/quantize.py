@@ -126,14 +126,19 @@ def _owners(model: Any, weights: list[Stored]) -> dict[int, int]:
     shapes = {w.value.shape for w in weights} | {w.value.shape[::-1] for w in weights}
     for graph in model.subgraphs:
         for tensor in graph.tensors:
-            if tuple(tensor.shape if tensor.shape is not None else ()) not in shapes:
+            if _as_matrix(tensor.shape if tensor.shape is not None else ()) not in shapes:
                 continue
             value = flatbuffer.constant(model, tensor)
             if value is not None and tensor.buffer not in owners:
-                index = _owner(value, weights)
+                index = _owner(value.reshape(_as_matrix(value.shape)), weights)
                 if index is not None:
                     owners[tensor.buffer] = index
     return owners
+
+
+def _as_matrix(shape: Any) -> tuple[int, ...]:
+    # A convolution's kernel is [out, h, w, in] in the file, and `[h * w * in, out]` in its layer.
+    return (shape[0], int(np.prod(shape[1:]))) if len(shape) == 4 else tuple(shape)
 
 
 def _owner(value: Array, weights: list[Stored]) -> int | None:
