@@ -150,6 +150,24 @@ def test_what_a_traced_function_calls_is_seen():
     np.testing.assert_allclose(seen.inputs["dense"].total, 2 * x.T @ x, rtol=1e-5)
 
 
+def test_the_projections_of_an_attention_see_what_it_gives_them():
+    inputs = keras.Input((5, 16))
+    attention = keras.layers.MultiHeadAttention(2, 8, name="mha")
+    model, x = keras.Model(inputs, attention(inputs, inputs)), skewed(3, 5, 16)
+    seen = tfc.calibrate(model, [x], tfc.by_type("EinsumDense"))
+    assert len(seen.inputs) == 4
+    vectors = x.reshape(-1, 16)
+    for path in ("mha._query_dense", "mha._key_dense", "mha._value_dense"):
+        np.testing.assert_allclose(
+            seen.inputs[path].total, vectors.T @ vectors, rtol=1e-4, atol=1e-3
+        )
+    technique = tfc.Factorize(tfc.BudgetShare(0.5), error=EXACT)
+    spec = tfc.Spec([tfc.rule(tfc.by_type("EinsumDense"), technique)])
+    planned = tfc.plan(model, spec, seen)
+    assert planned.bytes_after < planned.bytes_before
+    assert "Factorize(rank=" in str(planned)
+
+
 def test_a_model_that_is_used_in_its_own_way_says_how():
     model = small_models.two_tower()
     features = {

@@ -154,14 +154,14 @@ def test_the_plan_shows_ranks_that_keep_to_the_budget_of_the_rule():
         tfc.rule(tfc.by_type("Embedding") | head, tfc.Factorize(tfc.BudgetShare(0.5))),
     ]
     rows = {row.path: row for row in tfc.plan(model, tfc.Spec(rules)).layers}
-    assert all(isinstance(row.steps[0].technique.rank, int) for row in rows.values() if row.steps)
+    assert all(isinstance(row.steps[0].rank, int) for row in rows.values() if row.steps)
     first = [r for p, r in rows.items() if p not in ("table", "tail.head") and r.before.weights]
     assert sum(w.bytes for row in first for w in row.after.weights) <= 5000
     assert "Factorize(rank=" in repr(rows["table"].steps[0])
     second = [w.bytes for p in ("table", "tail.head") for w in rows[p].after.weights]
     assert sum(second) <= 0.5 * 4 * (40 * 12 + 16 * 4)
     student = tfc.apply(model, tfc.Spec(rules))
-    assert student.table.rank == rows["table"].steps[0].technique.rank
+    assert student.table.rank == rows["table"].steps[0].rank
 
 
 def test_a_budget_for_all_goes_where_it_keeps_most():
@@ -170,7 +170,7 @@ def test_a_budget_for_all_goes_where_it_keeps_most():
     steep, flat = np.diag(0.3 ** np.arange(16)), np.linalg.qr(RNG.normal(size=(16, 16)))[0]
     layers[0].kernel.assign(steep * 100), layers[1].kernel.assign(flat)
     spec = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Factorize(tfc.ByteBudget(4 * 32 * 8)))])
-    first, second = (row.steps[0].technique.rank for row in tfc.plan(model, spec).layers)
+    first, second = (row.steps[0].rank for row in tfc.plan(model, spec).layers)
     assert first + second == 8
     assert first < second  # large weights alone are worth nothing
 

@@ -1,6 +1,7 @@
 """Tables in row chunks: SciPy's results, wherever the rows lie."""
 
 import mmap
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -103,6 +104,18 @@ def test_a_table_on_disk_gives_what_a_table_in_memory_gives(bits, rank, tmp_path
     assert (
         np.abs(streamed.rows(ids) - grid @ right) <= (step / 2) @ np.abs(right).sum(0)[None] + 1e-6
     ).all()
+
+
+def test_what_is_held_does_not_grow_with_the_table(tmp_path):
+    table = streaming.in_folder(tmp_path)("table", (400_000, 32), np.float32)
+    rng = np.random.default_rng(3)
+    for rows in streaming.row_slices(table.shape):
+        table[rows] = rng.standard_normal((rows.stop - rows.start, 32), np.float32)
+    tracemalloc.start()
+    streaming.factorize_table(table, 8, 4, streaming.in_folder(tmp_path))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * streaming.CHUNK_BYTES < table.nbytes / 3
 
 
 def test_the_left_factor_goes_to_a_file_chunk_by_chunk(tmp_path):

@@ -24,6 +24,7 @@ _LOST = (
     "kernel_regularizer", "bias_regularizer", "embeddings_regularizer", "activity_regularizer",
     "kernel_constraint", "bias_constraint", "embeddings_constraint",
 )  # fmt: skip
+_WHOLE = Skip("the budget has room for its whole matrix")
 
 
 @dataclass(frozen=True)
@@ -191,13 +192,15 @@ class Factorize(Technique):
         ]
 
     def _ranks(self, forms: Sequence[LayerForm]) -> list[int | None]:
-        matrices = [self._kind(form.layer).matrix(form.layer) for form in forms]
-        seen = [form.inputs for form in forms]
         if isinstance(self.rank, Budget):
-            values = [self.error.spectrum(*one)[1] for one in zip(matrices, seen, strict=True)]
-            shapes = [(len(matrix), matrix.shape[1]) for matrix in matrices]
-            return allocate(shapes, values, self.rank)
-        return [self._rank_of(*one) for one in zip(matrices, seen, strict=True)]
+            spectra = [self._spectrum(form) for form in forms]
+            return allocate([shape for shape, _ in spectra], [s for _, s in spectra], self.rank)
+        return [self._rank_of(self._matrix(form.layer), form.inputs) for form in forms]
+
+    def _spectrum(self, form: LayerForm) -> tuple[tuple[int, int], Array]:
+        matrix = self._matrix(form.layer)
+        rows, columns = matrix.shape
+        return (rows, columns), self.error.spectrum(matrix, form.inputs)[1]
 
     def _rank_of(self, matrix: Array, inputs: Inputs | None) -> int:
         wanted = self.rank
@@ -209,8 +212,12 @@ class Factorize(Technique):
 
     def _of_rank(self, rank: int | None, form: LayerForm) -> Technique | Skip:
         if rank is None:
-            return Skip("the budget has room for its whole matrix, which is worth it")
-        return Fitted(replace(self, rank=rank), form.inputs)
+            return _WHOLE
+        chosen = replace(self, rank=rank)
+        return chosen if form.inputs is None else Fitted(chosen, form.inputs)
+
+    def _matrix(self, layer: Any) -> Array:
+        return self._kind(layer).matrix(layer)
 
     def _kind(self, layer: Any) -> Kind:
         return KINDS[type(layer)](self.conv)
@@ -228,15 +235,15 @@ class Factorize(Technique):
         return self._kind(layer).why_not(layer) or self.error.why_not(form)
 
     def plan(self, form: LayerForm) -> LayerForm | Skip:
-        """The form with two factors, or why not."""
-        (one,) = self.prepare([form])
-        return one if isinstance(one, Skip) else one.plan(form)
-
-    def planned(self, form: LayerForm) -> LayerForm | Skip:
-        """The form with two factors, or that they would not be smaller."""
+        """The form with two factors, or why not; a budget is this layer's alone."""
+        reason = self._why_not(form)
+        if reason is not None:
+            return Skip(reason)
         kind = self._kind(form.layer)
-        matrix = kind.matrix(form.layer)
-        rank, (rows, columns) = self._rank_of(matrix, form.inputs), matrix.shape
+        (rank,) = self._ranks([form])
+        rows, columns = kind.matrix(form.layer).shape
+        if rank is None:
+            return _WHOLE
         if rank * (rows + columns) >= rows * columns:
             return Skip(f"rank {rank} of a {rows}x{columns} matrix would not be smaller")
         weights = kind.forms(form.layer, (rows, columns), rank)
@@ -266,18 +273,18 @@ class Fitted(Technique):
 
     Attributes:
         technique: what is done.
-        inputs: what the layer saw; None: no calibration.
+        inputs: what the layer saw.
     """
 
     technique: Factorize
-    inputs: Inputs | None
+    inputs: Inputs
 
     def __repr__(self) -> str:
         return repr(self.technique)
 
     def plan(self, form: LayerForm) -> LayerForm | Skip:
         """As the technique does."""
-        return self.technique.planned(form)
+        return self.technique.plan(form)
 
     def apply(self, layer: Any) -> Any:
         """As the technique does, with what the layer saw."""
