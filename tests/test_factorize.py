@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import tfcompress as tfc
 from tfcompress.techniques.factorize import truncated_svd
-from tfcompress.techniques.factorize.ranks import allocate, kept_energy
+from tfcompress.techniques.factorize.budgets import allocate
+from tfcompress.techniques.factorize.ranks import kept_energy
 
 RNG = np.random.default_rng(0)
 
