@@ -14,8 +14,8 @@ PACKAGE = ROOT / "tfcompress"
 
 FLOORS = {
     0: {"errors", "value", "where", "spec", "recipes"},
-    1: {"keras", "surgery", "measure"},
-    2: {"layers", "schedules", "distillation"},
+    1: {"keras", "surgery", "measure", "streaming"},
+    2: {"layers", "schedules", "distillation", "calibration"},
     3: {"techniques"},
     4: {"plan", "apply", "export", "report"},
     5: {"search", "auto"},

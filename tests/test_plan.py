@@ -2,6 +2,9 @@
 
 import json
 import re
+import sys
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import tf_keras as keras
 import tfcompress as tfc
 from tfcompress.surgery import walk
 
+planning = sys.modules["tfcompress.plan"]  # the function of that name hides it
 DENSE, TABLE = tfc.by_type("Dense"), tfc.by_type("Embedding")
 
 
@@ -148,6 +152,40 @@ def test_an_unbuilt_layer_is_an_error_that_says_what_to_do():
 def test_what_is_not_a_spec_is_refused():
     with pytest.raises(tfc.SpecError, match="plan received .* expected a Spec"):
         tfc.plan(small_models.sequential(), tfc.rule(DENSE, tfc.Quantize(8)))
+
+
+@dataclass(frozen=True)
+class Named(tfc.spec.Technique):
+    """Gives each layer of its rule a technique of its own; for one of them it has none."""
+
+    seen: ClassVar[list] = []
+
+    def prepare(self, forms):
+        self.seen.append([form.path for form in forms])
+        return [
+            tfc.spec.Skip("it is the head") if f.path == "head" else tfc.Prune(0.5) for f in forms
+        ]
+
+    def plan(self, form):
+        return form
+
+    def apply(self, layer):
+        return layer
+
+
+def test_a_technique_sees_all_layers_of_a_rule_before_one_is_planned(monkeypatch):
+    # Between Factorize and Prune, so that it sees what Factorize leaves.
+    monkeypatch.setattr(planning, "TECHNIQUES", (tfc.Factorize, Named, tfc.Prune, tfc.Quantize))
+    Named.seen.clear()
+    rows = rows_of(
+        small_models.sequential(),
+        tfc.rule(DENSE, Named()),
+        tfc.rule(TABLE, tfc.Factorize(2), Named()),
+    )
+    assert Named.seen == [["hidden", "head"], ["table"]]
+    assert rows["hidden"].steps == (tfc.Prune(0.5),)
+    assert rows["head"].skipped == ("Named: it is the head",)
+    assert [w.name for w in rows["table"].after.weights] == ["left", "right"]
 
 
 def test_a_plan_changes_nothing(family):

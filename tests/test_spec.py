@@ -28,8 +28,14 @@ shares = st.floats(0.01, 1.0)
 factorize = st.builds(
     tfc.Factorize,
     st.one_of(
-        st.integers(1, 99), st.builds(tfc.Fraction, shares), st.builds(tfc.KeptEnergy, shares)
+        st.integers(1, 99),
+        st.builds(tfc.Fraction, shares),
+        st.builds(tfc.KeptEnergy, shares),
+        st.builds(tfc.ByteBudget, st.integers(1, 99)),
+        st.builds(tfc.BudgetShare, shares),
     ),
+    st.just(tfc.Channelwise()),
+    st.one_of(st.just(tfc.WeightError()), st.builds(tfc.OutputError, shares)),
 )
 schedules = st.one_of(
     st.just(tfc.Once()),

@@ -551,7 +551,9 @@ def test_a_subclass_with_a_call_of_its_own_keeps_it():
     model = keras.Sequential([Scaled(IDS, 6, input_length=LENGTH, name="table")])
     spec = tfc.Spec([tfc.rule(tfc.by_type("Embedding"), tfc.Quantize(8), tfc.Factorize(2))])
     (row,) = tfc.plan(model, spec).layers
-    assert row.skipped == ("Factorize: Factorize knows Dense and Embedding, not Scaled",)
+    assert row.skipped == (
+        "Factorize: Factorize knows Dense, Embedding, EinsumDense and Conv2D, not Scaled",
+    )
     student = tfc.apply(model, spec)
     np.testing.assert_allclose(
         student(ids()), 3 * tf.gather(student.layers[0].embeddings, ids()), rtol=1e-6

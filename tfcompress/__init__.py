@@ -7,6 +7,7 @@ do it. Export proves it. Report says what it saved.
 import tfcompress.keras  # first: it chooses the Keras that everything else uses
 from tfcompress import recipes
 from tfcompress.apply import apply, distill, finalize
+from tfcompress.calibration import Calibration, calibrate
 from tfcompress.distillation import Distiller, Outputs
 from tfcompress.errors import (
     CopyError,
@@ -21,18 +22,25 @@ from tfcompress.layers import register_weights, scores
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
 from tfcompress.spec import Rule, Spec, rule
+from tfcompress.streaming import factorize_table
 from tfcompress.techniques import (
     AbsMax,
+    BudgetShare,
+    ByteBudget,
+    Channelwise,
     Deviations,
     Distill,
     Factorize,
     Fraction,
     KeptEnergy,
+    OutputError,
     PerBlock,
     PerChannel,
     PerTensor,
     Prune,
     Quantize,
+    Spatial,
+    WeightError,
 )
 from tfcompress.where import by_name, by_size, by_type
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfcompress.calibration import Calibration
 from tfcompress.distillation import Distiller, Forward
 from tfcompress.layers import Compressed
 from tfcompress.plan import Plan, plan
@@ -13,7 +14,9 @@ from tfcompress.surgery.structure import remember
 from tfcompress.techniques import Distill
 
 
-def apply(model: Any, spec: Spec, in_place: bool = False) -> Any:
+def apply(
+    model: Any, spec: Spec, in_place: bool = False, calibration: Calibration | None = None
+) -> Any:
     """A compressed model: compile, fit, save and load it like any other.
 
     Args:
@@ -21,6 +24,7 @@ def apply(model: Any, spec: Spec, in_place: bool = False) -> Any:
         spec: what is wanted; `plan(model, spec)` shows it first.
         in_place: change a subclassed model itself instead of a copy. If anything fails, everything
             is put back.
+        calibration: what the layers see, for techniques that ask for it; see `calibrate`.
 
     Returns:
         A new, uncompiled model. Shared layers are still shared; where nothing applies it is a copy.
@@ -39,9 +43,9 @@ def apply(model: Any, spec: Spec, in_place: bool = False) -> Any:
         >>> float((student.layers[0].kernel.numpy() == 0).mean())
         0.5
     """
-    plan(model, spec)  # every check, before the first change
+    plan(model, spec, calibration)  # every check, before the first change
     target = model if in_place else copy_model(model)
-    return _carried_out(target, plan(target, spec))
+    return _carried_out(target, plan(target, spec, calibration))
 
 
 def _carried_out(model: Any, planned: Plan) -> Any:

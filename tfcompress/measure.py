@@ -109,6 +109,7 @@ class LayerForm:
         weights: its compressible matrices.
         other: parameters besides these (biases), stored as float32.
         positions: how often each weight is used for an example, where shapes say so.
+        inputs: what it saw in a calibration (`calibration.Inputs`); None: there was none.
     """
 
     path: str
@@ -117,6 +118,7 @@ class LayerForm:
     weights: tuple[WeightForm, ...]
     other: int = 0
     positions: int = 1
+    inputs: Any = None
 
     @property
     def parameters(self) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from tfcompress.calibration import Calibration
 from tfcompress.errors import SpecError
 from tfcompress.keras import keras
 from tfcompress.layers import Compressed, WeightRole, weight_roles
@@ -90,19 +91,20 @@ class Plan:
         return plan_text(self)
 
 
-def plan(model: Any, spec: Spec) -> Plan:
+def plan(model: Any, spec: Spec, calibration: Calibration | None = None) -> Plan:
     """What `apply(model, spec)` would do to each layer, with bytes and multiply-adds.
 
     Args:
         model: a built Keras model of any kind.
         spec: what is wanted.
+        calibration: what the layers see, for techniques that ask for it; see `calibrate`.
 
     Returns:
         A `Plan`; it prints as a table.
 
     Raises:
-        SpecError: a rule that matches no layer, rules that contradict each other, or a layer that
-            is not built yet.
+        SpecError: a rule that matches no layer, rules that contradict each other, a layer that is
+            not built yet, or what a technique refuses.
 
     Example:
         >>> import tf_keras as keras
@@ -115,14 +117,17 @@ def plan(model: Any, spec: Spec) -> Plan:
     if not isinstance(spec, Spec):
         raise SpecError(f"plan received {spec!r}; expected a Spec: Spec([rule(where, technique)]).")
     held = walk(model)
-    wanted = _wanted(spec, held)
-    rows = []
-    steps = _time_steps(held)
-    for item in held:
-        if id(item.layer) in wanted or _own_weights(item.layer):
-            row = _planned(item, wanted.get(id(item.layer), {}))
-            rows.append(row.repeated(steps.get(id(item.layer), 1)))
-    return Plan(tuple(rows))
+    asked = _asked(spec, held)
+    wanted = {id(item.layer) for _, items in asked for item in items}
+    drafts = {
+        id(item.layer): _draft(item, id(item.layer) in wanted, calibration)
+        for item in held
+        if id(item.layer) in wanted or _own_weights(item.layer)
+    }
+    for technique, items in asked:
+        _carry(technique, [drafts[id(item.layer)] for item in items])
+    times = _time_steps(held)
+    return Plan(tuple(draft.row().repeated(times.get(key, 1)) for key, draft in drafts.items()))
 
 
 def _time_steps(held: list[Held]) -> dict[int, int]:
@@ -135,8 +140,13 @@ def _time_steps(held: list[Held]) -> dict[int, int]:
     return steps
 
 
-def _wanted(spec: Spec, held: list[Held]) -> dict[int, dict[type, Technique]]:
+_Asked = list[tuple[Technique, list[Held]]]
+
+
+def _asked(spec: Spec, held: list[Held]) -> _Asked:
+    """Every technique of every rule with its layers, in the order in which they are applied."""
     wanted: dict[int, dict[type, Technique]] = {}
+    asked: _Asked = []
     for one in spec.rules:
         matched = [item for item in held if one.where(item.info)]
         if not matched:
@@ -144,37 +154,69 @@ def _wanted(spec: Spec, held: list[Held]) -> dict[int, dict[type, Technique]]:
             raise SpecError(
                 f"The rule {one!r} matches no layer; expected at least one. The layers: {paths}."
             )
-        for item in matched:
-            _add(wanted.setdefault(id(item.layer), {}), one, item.path)
-    return wanted
+        new = [(item, _added(wanted.setdefault(id(item.layer), {}), one, item)) for item in matched]
+        for technique in one.techniques:
+            asked.append((technique, [item for item, added in new if technique in added]))
+    return sorted(asked, key=lambda pair: TECHNIQUES.index(type(pair[0])))
 
 
-def _add(asked: dict[type, Technique], one: Rule, path: str) -> None:
+def _added(asked: dict[type, Technique], one: Rule, item: Held) -> list[Technique]:
+    added = []
     for technique in one.techniques:
+        if type(technique) not in asked:
+            added.append(technique)
         other = asked.setdefault(type(technique), technique)
         if other != technique:
             raise SpecError(
-                f"Contradictory rules for the layer {path!r}: {other!r} and {technique!r}; "
+                f"Contradictory rules for the layer {item.path!r}: {other!r} and {technique!r}; "
                 "expected one setting. Narrow one of the rules, e.g. with & ~by_name(...)."
             )
+    return added
 
 
-def _planned(item: Held, asked: dict[type, Technique]) -> LayerPlan:
-    before = form_of(item)
-    if not asked:
-        return LayerPlan(before, before, (), ("no rule is for it",))
-    reason = _why_not(item)
-    if reason:
-        return LayerPlan(before, before, (), (reason,))
-    form, steps, skipped = before, [], []
-    for technique in sorted(asked.values(), key=lambda t: TECHNIQUES.index(type(t))):
-        result = technique.plan(form)
+@dataclass
+class _Draft:
+    """A row in the making."""
+
+    before: LayerForm
+    after: LayerForm
+    reason: str | None  # why techniques have nothing to work on, unless they know the layer
+    steps: list[Technique] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def open_for(self, technique: Technique) -> bool:
+        if self.reason is None or self.after.weights or technique.knows(self.before.layer):
+            return True
+        if self.reason not in self.skipped:
+            self.skipped.append(self.reason)
+        return False
+
+    def add(self, asked: Technique, decided: Technique | Skip) -> None:
+        result = decided if isinstance(decided, Skip) else decided.plan(self.after)
         if isinstance(result, Skip):
-            skipped.append(f"{type(technique).__name__}: {result.reason}")
-        else:
-            steps.append(technique)
-            form = result
-    return LayerPlan(before, form, tuple(steps), tuple(skipped))
+            self.skipped.append(f"{type(asked).__name__}: {result.reason}")
+        elif not isinstance(decided, Skip):
+            self.steps.append(decided)
+            self.after = result
+
+    def row(self) -> LayerPlan:
+        return LayerPlan(self.before, self.after, tuple(self.steps), tuple(self.skipped))
+
+
+def _draft(item: Held, asked: bool, calibration: Calibration | None) -> _Draft:
+    form = form_of(item)
+    if not asked:
+        return _Draft(form, form, None, skipped=["no rule is for it"])
+    if calibration is not None:
+        form = replace(form, inputs=calibration.inputs.get(item.path))
+    return _Draft(form, form, _why_not(item))
+
+
+def _carry(technique: Technique, drafts: list[_Draft]) -> None:
+    taken = [draft for draft in drafts if draft.open_for(technique)]
+    decided = technique.prepare([draft.after for draft in taken])
+    for draft, one in zip(taken, decided, strict=True):
+        draft.add(technique, one)
 
 
 def _why_not(item: Held) -> str | None:

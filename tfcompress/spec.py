@@ -22,6 +22,29 @@ class Technique(Value):
     `plan` only looks; `apply` does what `plan` said, on a layer that may be changed.
     """
 
+    def knows(self, layer: Any) -> bool:
+        """Whether it takes this layer although its class declares no compressible weights."""
+        del layer
+        return False
+
+    def prepare(self, forms: Sequence[Any]) -> Sequence[Technique | Skip]:
+        """For each layer that a rule gives this technique, the technique that it gets there.
+
+        Where what happens to one layer depends on the others (a budget that they share, one
+        threshold for all) this is the place to look at all of them. It is called once for each
+        rule, after the techniques that come before this one were planned, and changes nothing.
+
+        Args:
+            forms: of the layers (`measure.LayerForm`), as techniques before this one leave them.
+
+        Returns:
+            For each form, in their order, a technique to `plan` and `apply` there, or `Skip`.
+
+        Raises:
+            SpecError: the layers together cannot be given what is asked.
+        """
+        return [self] * len(forms)
+
     @abstractmethod
     def plan(self, form: Any) -> Any:
         """The layer's form afterwards, or `Skip` with the reason (`form`: `measure.LayerForm`)."""

@@ -27,6 +27,7 @@ SETTINGS: dict[type, list[Any]] = {
         tfc.Factorize(rank=3),
         tfc.Factorize(rank=tfc.Fraction(0.4)),
         tfc.Factorize(rank=tfc.KeptEnergy(0.6)),
+        tfc.Factorize(rank=tfc.BudgetShare(0.6)),
     ],
     tfc.Prune: [
         tfc.Prune(sparsity=0.5),
@@ -42,7 +43,12 @@ SETTINGS: dict[type, list[Any]] = {
 }
 # The neutral setting of each technique, and of distillation.
 NEUTRAL: dict[type, list[Any]] = {
-    tfc.Factorize: [tfc.Factorize(rank=tfc.Fraction(1.0)), tfc.Factorize(rank=10_000)],
+    tfc.Factorize: [
+        tfc.Factorize(rank=tfc.Fraction(1.0)),
+        tfc.Factorize(rank=10_000),
+        tfc.Factorize(rank=tfc.ByteBudget(10**9)),
+        tfc.Factorize(rank=tfc.BudgetShare(1.0)),
+    ],
     tfc.Prune: [
         tfc.Prune(sparsity=0.0),
         tfc.Prune(0.0, schedule=tfc.ConstantSparsity(begin_step=0, frequency=1)),

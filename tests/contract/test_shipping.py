@@ -18,6 +18,7 @@ FAMILIES = {
 SETTINGS = {
     "nothing": (),
     "factorize": (tfc.Factorize(3),),
+    "factorize, within bytes": (tfc.Factorize(tfc.BudgetShare(0.6)),),
     "prune": (tfc.Prune(0.5),),
     "prune on schedule": (tfc.Prune(0.5, (2, 1), tfc.PolynomialDecay(4, frequency=1)),),
     "8 bits": (tfc.Quantize(8),),

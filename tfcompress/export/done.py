@@ -7,7 +7,9 @@ from typing import Any
 
 from tfcompress.layers import (
     Compressed,
+    FactorizedConv2D,
     FactorizedDense,
+    FactorizedEinsumDense,
     FactorizedEmbedding,
     FakeQuantizer,
     Mask,
@@ -24,8 +26,11 @@ from tfcompress.techniques import (
     PerTensor,
     Prune,
     Quantize,
+    Spatial,
 )
 from tfcompress.where import by_name
+
+_FACTORIZED = (FactorizedConv2D, FactorizedDense, FactorizedEinsumDense, FactorizedEmbedding)
 
 
 def spec_of(model: Any) -> Spec | None:
@@ -48,7 +53,9 @@ def spec_of(model: Any) -> Spec | None:
 def _techniques(layer: Any) -> tuple[Technique, ...]:
     found: list[Technique] = []
     inner = raw(layer)
-    if isinstance(inner, (FactorizedDense, FactorizedEmbedding)):
+    if isinstance(inner, FactorizedConv2D) and inner.second_size != (1, 1):
+        found.append(Factorize(inner.rank, Spatial()))
+    elif isinstance(inner, _FACTORIZED):
         found.append(Factorize(inner.rank))
     if isinstance(layer, Compressed) and layer.transforms:
         for transform in next(iter(layer.transforms.values())):

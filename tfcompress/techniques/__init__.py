@@ -2,7 +2,17 @@
 
 from tfcompress.spec import Technique
 from tfcompress.techniques.distill import Distill
-from tfcompress.techniques.factorize import Factorize, Fraction, KeptEnergy
+from tfcompress.techniques.factorize import (
+    BudgetShare,
+    ByteBudget,
+    Channelwise,
+    Factorize,
+    Fraction,
+    KeptEnergy,
+    OutputError,
+    Spatial,
+    WeightError,
+)
 from tfcompress.techniques.prune import Prune
 from tfcompress.techniques.quantize import (
     AbsMax,
@@ -18,14 +28,20 @@ TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Prune, Quantize)
 __all__ = [
     "TECHNIQUES",
     "AbsMax",
+    "BudgetShare",
+    "ByteBudget",
+    "Channelwise",
     "Deviations",
     "Distill",
     "Factorize",
     "Fraction",
     "KeptEnergy",
+    "OutputError",
     "PerBlock",
     "PerChannel",
     "PerTensor",
     "Prune",
     "Quantize",
+    "Spatial",
+    "WeightError",
 ]
