@@ -7,7 +7,22 @@ do it. Export proves it. Report says what it saved.
 import tfcompress.keras  # first: it chooses the Keras that everything else uses
 from tfcompress import recipes
 from tfcompress.apply import apply, distill, finalize
-from tfcompress.distillation import Distiller, Outputs
+from tfcompress.distillation import (
+    Combined,
+    CosineRamp,
+    Distiller,
+    Hidden,
+    LinearRamp,
+    ListWise,
+    Logits,
+    Outputs,
+    PiecewiseConstant,
+    Precomputed,
+    SoftLabels,
+    TeacherLabels,
+    Teachers,
+    precompute,
+)
 from tfcompress.errors import (
     CopyError,
     ExportError,
