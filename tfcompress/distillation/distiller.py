@@ -91,6 +91,7 @@ class Distiller(keras.Model):  # type: ignore[misc]
         kwargs.setdefault("name", student.name)
         super().__init__(**kwargs)
         self.student = student
+        self.built = student.built  # training calls the student; Keras loads the optimizer's state
         self.temperature, self.weight = temperature, weight
         self._own_loss = loss
         self._means = [keras.metrics.Mean(n) for n in ("loss", "student_loss", "distillation_loss")]
@@ -145,6 +146,10 @@ class Distiller(keras.Model):  # type: ignore[misc]
     def teacher(self) -> Any:
         """What it learns from: the model, or what was given in its place; None after loading."""
         return self._teaching.voice and self._teaching.voice.given
+
+    def __dir__(self) -> list[str]:
+        """Without the teacher: Keras saves whatever layers it finds among these names."""
+        return [name for name in super().__dir__() if name != "teacher"]
 
     @property
     def objective(self) -> DistillationLoss:
