@@ -264,7 +264,10 @@ def widths(student: int, teacher: int) -> Answers:
         (lambda: tfc.Combined((tfc.Logits(),), (0.5,)), "expected a share.*together 1"),
         (lambda: tfc.Combined((tfc.Logits(),) * 2, (1.5, -0.5)), "expected a share above 0"),
         (lambda: tfc.Combined((tfc.Logits(),), (0.5, 0.5)), "for 1 losses; expected a share"),
-        (lambda: tfc.Combined(("mse",), (1.0,)), "Combined received loss='mse'; expected SoftLabels"),
+        (
+            lambda: tfc.Combined(("mse",), (1.0,)),
+            "Combined received loss='mse'; expected SoftLabels",
+        ),
         (
             lambda: tfc.SoftLabels().value(widths(3, 4), 0),
             "logits of 3 classes from the student and of 4 .*the same classes",

@@ -148,17 +148,24 @@ def _feature(owner: str, heard: dict[str, Any], path: str) -> Any:
     if feature is None:
         raise SpecError(
             f"The {owner}'s layer {path!r} was not called in its forward pass; expected a layer "
-            "that is called, not one whose weights alone are read."
+            "that is called there, not one whose weights alone are read, or whose call a "
+            "tf.function of its own holds."
         )
     if not tf.is_tensor(feature) or not feature.dtype.is_floating or feature.shape.rank < 2:
+        kinds = [getattr(one, "dtype", type(one).__name__) for one in tf.nest.flatten(feature)]
         raise SpecError(
-            f"The {owner}'s layer {path!r} gave {feature!r}; expected one float tensor "
-            "[n, ..., width]."
+            f"The {owner}'s layer {path!r} gave {kinds}; expected one float tensor [n, ..., width]."
         )
-    if not tf.executing_eagerly() and feature.graph is not tf.compat.v1.get_default_graph():
+    if not _is_within_reach(feature):
         raise SpecError(
             f"The {owner}'s layer {path!r} is called inside a tf.function or loop of its own, "
             "whose tensors end with it; expected a call in the model's own pass. Choose the layer "
             "or network around it."
         )
     return widened(feature)
+
+
+def _is_within_reach(tensor: Any) -> bool:
+    if isinstance(tensor, tf.__internal__.EagerTensor):
+        return True
+    return not tf.executing_eagerly() and tensor.graph is tf.compat.v1.get_default_graph()

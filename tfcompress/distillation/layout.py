@@ -78,7 +78,7 @@ def row_hashes(x: Any) -> Any:
         x: a dense tensor `[n, ...]` of any type, or a structure of them.
 
     Raises:
-        SpecError: a tensor that is ragged or sparse, or has no axis of examples.
+        SpecError: no tensors, or one that is ragged or sparse, or has no axis of examples.
 
     Example:
         >>> import tensorflow as tf
@@ -88,7 +88,7 @@ def row_hashes(x: Any) -> Any:
     """
     parts = []
     for leaf in tf.nest.flatten(x):
-        if not tf.is_tensor(leaf) and not isinstance(leaf, np.ndarray):
+        if not isinstance(leaf, (tf.Tensor, np.ndarray)):
             raise SpecError(
                 f"Received features with {type(leaf).__name__} among them; expected dense tensors "
                 "[n, ...]. Make ragged or sparse ones dense first."
@@ -99,6 +99,8 @@ def row_hashes(x: Any) -> Any:
                 "Received a feature without an axis of examples; expected batches [n, ...]."
             )
         parts.append(tf.raw_ops.Fingerprint(data=leaf, method="farmhash64"))
+    if not parts:
+        raise SpecError(f"Received the features {x!r}; expected tensors [n, ...].")
     if len(parts) > 1:
         parts = [tf.raw_ops.Fingerprint(data=tf.concat(parts, axis=1), method="farmhash64")]
     return tf.bitcast(parts[0], tf.int64)
