@@ -20,7 +20,6 @@ import tfcompress as tfc
 from tfcompress.layers import Compressed
 from tfcompress.surgery import walk
 from tfcompress.techniques import TECHNIQUES
-from tfcompress.value import from_data, to_data
 
 # Every technique with settings that change a layer. A new technique must be added here.
 SETTINGS: dict[type, list[Any]] = {
@@ -50,21 +49,6 @@ NEUTRAL: dict[type, list[Any]] = {
     ],
     tfc.Quantize: [tfc.Quantize(bits=32), tfc.Quantize(bits=32, granularity=tfc.PerTensor())],
 }
-# Every kind of distillation; all of them are neutral at weight 0.
-DISTILLATION = [
-    tfc.techniques.Distill(temperature=2.0, weight=0.0),
-    tfc.techniques.Distill(temperature=tfc.CosineRamp(4.0, 1.0, steps=3), weight=0.0),
-    tfc.techniques.Distill(weight=tfc.LinearRamp(0.0, 0.0, steps=2)),
-    tfc.techniques.Distill(weight=tfc.PiecewiseConstant((2,), (0.0, 0.0))),
-    tfc.techniques.Distill(loss=tfc.TeacherLabels(), weight=0.0),
-    tfc.techniques.Distill(loss=tfc.Logits(), weight=0.0),
-    tfc.techniques.Distill(loss=tfc.ListWise(top=3), weight=0.0),
-    tfc.techniques.Distill(loss=tfc.ListWise(top=3, sampled=2), weight=0.0),
-    tfc.techniques.Distill(loss=tfc.Hidden("table"), weight=0.0),
-    tfc.techniques.Distill(
-        loss=tfc.Combined((tfc.SoftLabels(2.0), tfc.Hidden("table")), (0.5, 0.5)), weight=0.0
-    ),
-]
 LAYERS = ("Dense", "Embedding")
 CASES = [technique for several in SETTINGS.values() for technique in several]
 NEUTRAL_CASES = [technique for several in NEUTRAL.values() for technique in several]
@@ -76,7 +60,6 @@ COMBINED = tfc.Spec(
 )
 
 every_technique = pytest.mark.parametrize("technique", CASES, ids=repr)
-every_distillation = pytest.mark.parametrize("distillation", DISTILLATION, ids=repr)
 every_layer = pytest.mark.parametrize("layer", LAYERS)
 
 
@@ -218,26 +201,12 @@ def test_law_5_a_neutral_setting_leaves_the_outputs_as_they_are(family, layer, t
     np.testing.assert_array_equal(family.outputs(student), family.outputs(model))
 
 
-@every_distillation
-def test_law_4_a_distillation_survives_json_and_saving(family, distillation, tmp_path):
-    assert from_data(to_data(distillation)) == distillation
-    distiller = train(family, distillation.apply(family.build(), family.build()))
-    distiller.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(family.outputs(loaded), family.outputs(distiller))
-    settings = (loaded.temperature, loaded.weight, loaded.objective, loaded.steps)
-    assert settings == (
-        distillation.temperature, distillation.weight, distiller.objective, distiller.steps,
-    )  # fmt: skip
-
-
-@every_distillation
-def test_law_5_distillation_of_weight_0_trains_like_plain_fit(family, distillation):
+def test_law_5_distillation_of_weight_0_trains_like_plain_fit(family):
     if family.name == "subclassed":  # its Dropout draws other numbers when it is called elsewhere
         pytest.skip("random dropout")
     plain = train(family, family.build())
     student, teacher = family.build(), family.build()
-    distiller = train(family, distillation.apply(student, teacher))
+    distiller = train(family, tfc.distill(student, teacher, temperature=2.0, weight=0.0))
     np.testing.assert_allclose(
         family.outputs(distiller.student), family.outputs(plain), rtol=1e-5, atol=1e-6
     )
