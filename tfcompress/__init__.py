@@ -8,7 +8,22 @@ import tfcompress.keras  # first: it chooses the Keras that everything else uses
 from tfcompress import recipes
 from tfcompress.apply import apply, distill, finalize
 from tfcompress.calibration import Calibration, calibrate
-from tfcompress.distillation import Distiller, Outputs
+from tfcompress.distillation import (
+    Combined,
+    CosineRamp,
+    Distiller,
+    Hidden,
+    LinearRamp,
+    ListWise,
+    Logits,
+    Outputs,
+    PiecewiseConstant,
+    Precomputed,
+    SoftLabels,
+    TeacherLabels,
+    Teachers,
+    precompute,
+)
 from tfcompress.errors import (
     CopyError,
     ExportError,

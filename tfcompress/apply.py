@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfcompress.calibration import Calibration
-from tfcompress.distillation import Distiller, Forward
+from tfcompress.distillation import DistillationLoss, Distiller, Forward, Setting
 from tfcompress.layers import Compressed
 from tfcompress.plan import Plan, plan
 from tfcompress.spec import Spec
@@ -66,22 +66,30 @@ def _carried_out(model: Any, planned: Plan) -> Any:
 def distill(
     student: Any,
     teacher: Any,
-    temperature: float = 1.0,
-    weight: float = 0.5,
+    temperature: Setting = 1.0,
+    weight: Setting = 0.5,
     forward: Forward | None = None,
+    loss: DistillationLoss | None = None,
 ) -> Distiller:
-    """A model that trains `student` with its teacher; see `Distiller` for the loss.
+    """A model that trains `student` with its teacher; see `Distiller`.
 
     Args:
         student: the model to train, compressed or not; its outputs are logits.
-        teacher: the model to learn from; it is not changed.
-        temperature: softens both distributions; above 0.
+        teacher: the model to learn from, which is not changed; several of them, as a sequence or
+            as `Teachers(models, weights)`; or what it said before: `Precomputed(path)`.
+        temperature: softens both distributions; above 0. Short for `loss=SoftLabels(temperature)`.
         weight: share of the teacher's part in the loss, 0 to 1.
         forward: from (student, teacher, batch) to `Outputs`, where calling both models on the
             features is not what is wanted.
+        loss: `SoftLabels(...)`, `TeacherLabels()`, `Logits()`, `ListWise(...)`, `Hidden(...)`, or
+            several of them in `Combined(...)`.
+
+    Temperature and weight may also be ramps over training steps: `LinearRamp(...)`,
+    `CosineRamp(...)` or `PiecewiseConstant(...)`.
 
     Raises:
-        SpecError: a setting out of range, or a student that gives probabilities.
+        SpecError: a setting out of range, a student or teacher that gives probabilities, or
+            teachers that the loss cannot compare.
 
     Example:
         >>> import tf_keras as keras
@@ -90,8 +98,11 @@ def distill(
         >>> student = keras.Sequential([keras.layers.Dense(3, input_shape=(4,))])
         >>> tfc.distill(student, teacher, temperature=2.0).weight
         0.5
+        >>> loss = tfc.Combined((tfc.SoftLabels(2.0), tfc.Logits()), shares=(0.8, 0.2))
+        >>> tfc.distill(student, [teacher, teacher], loss=loss, weight=0.7).teacher.weights is None
+        True
     """
-    return Distill(temperature, weight).apply(student, teacher, forward)
+    return Distill(temperature, weight, loss).apply(student, teacher, forward)
 
 
 def finalize(model: Any) -> Any:

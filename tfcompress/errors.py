@@ -6,6 +6,9 @@ from __future__ import annotations
 class TfcompressError(Exception):
     """Base of every error that tfcompress raises on purpose."""
 
+    # In a traced training step AutoGraph would replace it by an error of its own kind.
+    ag_pass_through = True
+
 
 class SpecError(TfcompressError, ValueError):
     """A spec, rule or technique that cannot be carried out as written."""
