@@ -17,22 +17,33 @@ from tfcompress.errors import (
     TfcompressError,
 )
 from tfcompress.export import Exported, LiteModel, Signature, compare_latency, export
-from tfcompress.layers import register_weights, scores
+from tfcompress.layers import (
+    DoubleHash,
+    Product,
+    QuotientRemainder,
+    Sum,
+    register_weights,
+    scores,
+)
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
 from tfcompress.spec import Rule, Spec, rule
 from tfcompress.techniques import (
     AbsMax,
+    Code,
     Deviations,
     Distill,
     Factorize,
     Fraction,
+    Interactions,
     KeptEnergy,
+    KMeans,
     PerBlock,
     PerChannel,
     PerTensor,
     Prune,
     Quantize,
+    Share,
 )
 from tfcompress.where import by_name, by_size, by_type
 

@@ -62,6 +62,7 @@ class LayerForm:
         weights: its compressible matrices.
         other: parameters besides these (biases), stored as float32.
         positions: input vectors per example, where the layer's input shape says so.
+        codes: bytes of integer codes, which choose among weights and are none.
     """
 
     path: str
@@ -70,6 +71,7 @@ class LayerForm:
     weights: tuple[WeightForm, ...]
     other: int = 0
     positions: int = 1
+    codes: int = 0
 
     @property
     def parameters(self) -> int:
@@ -79,7 +81,7 @@ class LayerForm:
     @property
     def bytes(self) -> int:
         """Bytes of everything the layer stores."""
-        return sum(w.bytes for w in self.weights) + self.other * FLOAT_BITS // 8
+        return sum(w.bytes for w in self.weights) + self.other * FLOAT_BITS // 8 + self.codes
 
     @property
     def multiply_adds(self) -> int:

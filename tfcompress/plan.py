@@ -185,14 +185,17 @@ def form_of(item: Held) -> LayerForm:
     """How a layer is stored now."""
     layer = item.layer
     inner = raw(layer)
-    own = _own_weights(inner)
+    own = [w for w in _own_weights(inner) if w.dtype != "uint8"]
+    codes = sum(int(np.prod(w.shape)) for w in _own_weights(inner) if w.dtype == "uint8")
     if not inner.built or not weight_roles(inner):
         other = sum(int(np.prod(w.shape)) for w in own)
-        return LayerForm(item.path, layer, type(inner).__name__, (), other)
+        return LayerForm(item.path, layer, type(inner).__name__, (), other, codes=codes)
     roles = weight_roles(inner)
     weights = tuple(_weight_form(layer, role.name, role.channel_axis) for role in roles)
     other = sum(int(np.prod(w.shape)) for w in own) - sum(w.parameters for w in weights)
-    return LayerForm(item.path, layer, type(inner).__name__, weights, other, _positions(layer))
+    return LayerForm(
+        item.path, layer, type(inner).__name__, weights, other, _positions(layer), codes
+    )
 
 
 def _weight_form(layer: Any, name: str, channel_axis: int | None) -> WeightForm:

@@ -1,6 +1,7 @@
 """The techniques, each in its own file, in the order in which they are applied."""
 
 from tfcompress.spec import Technique
+from tfcompress.techniques.code import Code, Interactions, KMeans
 from tfcompress.techniques.distill import Distill
 from tfcompress.techniques.factorize import Factorize, Fraction, KeptEnergy
 from tfcompress.techniques.prune import Prune
@@ -12,20 +13,25 @@ from tfcompress.techniques.quantize import (
     PerTensor,
     Quantize,
 )
+from tfcompress.techniques.share import Share
 
-TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Prune, Quantize)
+TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Code, Share, Prune, Quantize)
 
 __all__ = [
     "TECHNIQUES",
     "AbsMax",
+    "Code",
     "Deviations",
     "Distill",
     "Factorize",
     "Fraction",
+    "Interactions",
+    "KMeans",
     "KeptEnergy",
     "PerBlock",
     "PerChannel",
     "PerTensor",
     "Prune",
     "Quantize",
+    "Share",
 ]
