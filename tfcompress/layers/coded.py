@@ -92,14 +92,22 @@ def scores_in_file(vectors: Any, codebooks: Any, assignments: Any) -> Any:
     blocks = tf.reshape(products, [-1, codes * codes, centroids])
     own = tf.gather(blocks, tf.range(codes) * (codes + 1), axis=1)
     by_code = tf.transpose(own, [1, 2, 0])
-    numbers = tf.cast(_unfolded(tf.transpose(assignments), vectors), tf.int32)
+    numbers = tf.cast(unfolded(tf.transpose(assignments), vectors), tf.int32)
     scores = tf.reduce_sum(tf.gather(by_code, numbers, axis=1, batch_dims=1), 0)
     return tf.reshape(tf.transpose(scores), [-1, ids])
 
 
-def _unfolded(constant: Any, vectors: Any) -> Any:
-    # Casting a constant is what the converter does beforehand, and so it would store four bytes
-    # for one. It cannot know that there is only one place for the largest of one number.
+def unfolded(constant: Any, vectors: Any) -> Any:
+    """A constant as it is, of which the converter does not know that it is one.
+
+    Casting a constant is what the converter does beforehand, and so it would store four bytes for
+    one.
+
+    Args:
+        constant: of any shape and type.
+        vectors: float `[n, width]`, an input of the graph or made of one.
+    """
+    # That the largest of a single number is at place 0 it does not know, either.
     place = tf.argmax(vectors[:1, :1], axis=1, output_type=tf.int32)
     return tf.reshape(tf.gather(constant[tf.newaxis], place), constant.shape)
 

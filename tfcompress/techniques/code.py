@@ -163,6 +163,14 @@ class Code(Technique):
     makes the table. A table that would not become smaller is skipped, so that as many centroids as
     there are ids change nothing.
 
+    It saves bytes, not time: on one thread a file scores 100,000 ids of width 64 with 8 codes in
+    2.4 ms, where the plain table takes 0.7 ms and 30 times the bytes; twice the codes take twice as
+    long (`python -m benchmarks.table_scores`).
+
+    Quantize the centroids `PerTensor()`: per channel each of them has a scale, which takes as much
+    as the few weights of it. The spec in an exported folder does not name the start, for the codes
+    are in the file.
+
     Args:
         codes: bytes for an id; a divisor of the table's width.
         centroids: vectors that a code chooses from, 2 to 256.
