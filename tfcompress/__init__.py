@@ -33,7 +33,14 @@ from tfcompress.errors import (
     TfcompressError,
 )
 from tfcompress.export import Exported, LiteModel, Signature, compare_latency, export
-from tfcompress.layers import register_weights, scores
+from tfcompress.layers import (
+    DoubleHash,
+    Product,
+    QuotientRemainder,
+    Sum,
+    register_weights,
+    scores,
+)
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
 from tfcompress.spec import Rule, Spec, rule
@@ -43,17 +50,21 @@ from tfcompress.techniques import (
     BudgetShare,
     ByteBudget,
     Channelwise,
+    Code,
     Deviations,
     Distill,
     Factorize,
     Fraction,
+    Interactions,
     KeptEnergy,
+    KMeans,
     OutputError,
     PerBlock,
     PerChannel,
     PerTensor,
     Prune,
     Quantize,
+    Share,
     Spatial,
     WeightError,
 )

@@ -110,6 +110,7 @@ class LayerForm:
         other: parameters besides these (biases), stored as float32.
         positions: how often each weight is used for an example, where shapes say so.
         inputs: what it saw in a calibration (`calibration.Inputs`); None: there was none.
+        codes: bytes of integer codes, which choose among weights and are none.
     """
 
     path: str
@@ -119,6 +120,7 @@ class LayerForm:
     other: int = 0
     positions: int = 1
     inputs: Any = None
+    codes: int = 0
 
     @property
     def parameters(self) -> int:
@@ -128,7 +130,7 @@ class LayerForm:
     @property
     def bytes(self) -> int:
         """Bytes of everything the layer stores."""
-        return sum(w.bytes for w in self.weights) + self.other * FLOAT_BITS // 8
+        return sum(w.bytes for w in self.weights) + self.other * FLOAT_BITS // 8 + self.codes
 
     @property
     def multiply_adds(self) -> int:

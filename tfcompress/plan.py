@@ -248,14 +248,16 @@ def form_of(item: Held) -> LayerForm:
     """How a layer is stored now."""
     layer = item.layer
     inner = raw(layer)
-    own = _own_weights(inner)
+    own = [w for w in _own_weights(inner) if w.dtype != "uint8"]
+    codes = sum(int(np.prod(w.shape)) for w in _own_weights(inner) if w.dtype == "uint8")
     if not inner.built or not weight_roles(inner):
         other = sum(int(np.prod(w.shape)) for w in own)
-        return LayerForm(item.path, layer, type(inner).__name__, (), other)
+        return LayerForm(item.path, layer, type(inner).__name__, (), other, codes=codes)
     roles = weight_roles(inner)
     weights = tuple(_weight_form(item.path, layer, role) for role in roles)
     other = sum(int(np.prod(w.shape)) for w in own) - sum(w.parameters for w in weights)
-    return LayerForm(item.path, layer, type(inner).__name__, weights, other, positions(layer))
+    held_as = type(inner).__name__
+    return LayerForm(item.path, layer, held_as, weights, other, positions(layer), codes=codes)
 
 
 def _weight_form(path: str, layer: Any, role: WeightRole) -> WeightForm:

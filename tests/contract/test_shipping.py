@@ -24,12 +24,18 @@ SETTINGS = {
     "8 bits": (tfc.Quantize(8),),
     "4 bits": (tfc.Quantize(4, tfc.PerTensor(), tfc.Deviations(2.0)),),
     "2 bits": (tfc.Quantize(2),),
+    "code": (tfc.Code(4, 8),),
+    "code at 4 bits": (tfc.Code(3, 8), tfc.Quantize(4, tfc.PerTensor())),
+    "share": (tfc.Share(tfc.QuotientRemainder(8), keep=4),),
+    "share at 8 bits": (tfc.Share(tfc.DoubleHash(7), 3, (9, 4, 30)), tfc.Quantize(8)),
     "all": (tfc.Factorize(4), tfc.Prune(0.5), tfc.Quantize(4)),
 }
 
 
 def trained(family, techniques):
     model = FAMILIES[family]()
+    if family == "tfrs" and any(isinstance(t, (tfc.Code, tfc.Share)) for t in techniques):
+        model = small_models.tied(factor_by_factor=True)  # a file holds no such table whole
     if techniques:
         rules = [tfc.rule(tfc.by_type(kind), *techniques) for kind in ("Dense", "Embedding")]
         model = tfc.apply(model, tfc.Spec(rules))

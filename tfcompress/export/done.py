@@ -6,6 +6,8 @@ from functools import reduce
 from typing import Any
 
 from tfcompress.layers import (
+    ChosenSharedEmbedding,
+    CodedEmbedding,
     Compressed,
     FactorizedConv2D,
     FactorizedDense,
@@ -13,12 +15,14 @@ from tfcompress.layers import (
     FactorizedEmbedding,
     FakeQuantizer,
     Mask,
+    SharedEmbedding,
 )
 from tfcompress.layers.compressed import raw
 from tfcompress.spec import Rule, Spec, Technique
 from tfcompress.surgery import walk
 from tfcompress.techniques import (
     AbsMax,
+    Code,
     Deviations,
     Factorize,
     PerBlock,
@@ -26,6 +30,7 @@ from tfcompress.techniques import (
     PerTensor,
     Prune,
     Quantize,
+    Share,
     Spatial,
 )
 from tfcompress.where import by_name
@@ -57,6 +62,10 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
         found.append(Factorize(inner.rank, Spatial()))
     elif isinstance(inner, _FACTORIZED):
         found.append(Factorize(inner.rank))
+    if isinstance(inner, CodedEmbedding):
+        found.append(Code(inner.codes, inner.centroids))
+    if isinstance(inner, SharedEmbedding):
+        found.append(_share(inner))
     if isinstance(layer, Compressed) and layer.transforms:
         for transform in next(iter(layer.transforms.values())):
             if isinstance(transform, Mask):
@@ -64,6 +73,12 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
             elif isinstance(transform, FakeQuantizer):
                 found.append(_quantize(transform))
     return tuple(found)
+
+
+def _share(layer: SharedEmbedding) -> Share:
+    chosen = isinstance(layer, ChosenSharedEmbedding)
+    ids = tuple(layer.kept_ids.numpy().tolist()) if chosen else ()
+    return Share(layer.hashing, getattr(layer, "keep", 0), ids)
 
 
 def _quantize(grid: FakeQuantizer) -> Quantize:

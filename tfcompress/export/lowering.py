@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfcompress.errors import ExportError
 from tfcompress.keras import Layer, keras, tf
-from tfcompress.layers import FactorizedEmbedding
+from tfcompress.layers import FactorizedEmbedding, Operators, TableLayer
 from tfcompress.surgery import Replacements, replace_layers, walk
 
 
@@ -71,10 +72,54 @@ class Lowered(Layer):  # type: ignore[misc]
         return self.table.compute_mask(inputs, mask)
 
 
+def count_below(ascending: Any, numbers: Any) -> Any:
+    """How many of the numbers `[k]` are less than each of `[n]`; LiteRT has no bisection.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> count_below(tf.constant([2, 5]), tf.constant([2, 3, 9])).numpy().tolist()
+        [0, 1, 2]
+    """
+    below = ascending[tf.newaxis] < numbers[:, tf.newaxis]
+    return tf.reduce_sum(tf.cast(below, tf.int32), 1)
+
+
+def codes_by_column(codes: Any, ids: Any) -> Any:
+    """Codes `[n, codes]` of ids `[n]`, read from the order in which scores want them stored."""
+    return tf.transpose(tf.gather(tf.transpose(codes), ids, axis=1))
+
+
+_IN_FILE = Operators(look_up, count_below, codes_by_column)
+
+
+class LoweredTable(Lowered):
+    """A table of codes or of shared rows, read and scored with operators that LiteRT has."""
+
+    def call(self, ids: Any) -> Any:
+        """Rows of the ids."""
+        flat = tf.reshape(tf.cast(ids, tf.int32), [-1])
+        return like_ids(self.table.rows(flat, _IN_FILE), ids)
+
+    @property
+    def embeddings(self) -> Any:
+        """Not in a file: the converter would work the whole table out, and store it."""
+        raise ExportError(
+            f"{self.name} is read as a whole table (`embeddings`), which would be stored beside "
+            f"what {type(self.table).__name__} is made of. Score with tfcompress.scores(vectors, "
+            "layer), and look rows up by calling the layer on ids."
+        )
+
+    def scores(self, vectors: Any) -> Any:
+        """Scores of vectors with every row."""
+        return self.table.scores_in_file(vectors)
+
+
 def lowered(model: Any) -> Any:
     """`model`, changed: every table looked up as EMBEDDING_LOOKUP."""
     replacements = Replacements()
     for held in walk(model):
         if isinstance(held.layer, (keras.layers.Embedding, FactorizedEmbedding)):
             replacements.put(held.layer, Lowered(held.layer))
+        elif isinstance(held.layer, TableLayer):
+            replacements.put(held.layer, LoweredTable(held.layer))
     return replace_layers(model, replacements)

@@ -49,7 +49,8 @@ def parameters(content: bytes) -> int:
 
 
 _INTEGERS = {
-    getattr(flatbuffer.schema.TensorType, name) for name in ("INT32", "INT64", "BOOL", "STRING")
+    getattr(flatbuffer.schema.TensorType, name)
+    for name in ("INT32", "INT64", "UINT8", "BOOL", "STRING")
 }
 _MATRIX = ("FULLY_CONNECTED", "BATCH_MATMUL")
 

@@ -10,8 +10,9 @@ from tfcompress.keras import tf
 def scores(vectors: Any, table: Any) -> Any:
     """Inner products of vectors with every row of an embedding layer.
 
-    A factorized table is multiplied factor by factor, so that its whole matrix is never made, in
-    training or in the exported file.
+    A factorized table is multiplied factor by factor, a coded one by sums of partial scores, and a
+    shared one by what its small tables score, so that the whole matrix is never made, in training
+    or in the exported file.
 
     Args:
         vectors: float `[n, width]`.

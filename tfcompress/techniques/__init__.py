@@ -1,6 +1,7 @@
 """The techniques, each in its own file, in the order in which they are applied."""
 
 from tfcompress.spec import Technique
+from tfcompress.techniques.code import Code, Interactions, KMeans
 from tfcompress.techniques.distill import Distill
 from tfcompress.techniques.factorize import (
     BudgetShare,
@@ -22,8 +23,9 @@ from tfcompress.techniques.quantize import (
     PerTensor,
     Quantize,
 )
+from tfcompress.techniques.share import Share
 
-TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Prune, Quantize)
+TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Code, Share, Prune, Quantize)
 
 __all__ = [
     "TECHNIQUES",
@@ -31,10 +33,13 @@ __all__ = [
     "BudgetShare",
     "ByteBudget",
     "Channelwise",
+    "Code",
     "Deviations",
     "Distill",
     "Factorize",
     "Fraction",
+    "Interactions",
+    "KMeans",
     "KeptEnergy",
     "OutputError",
     "PerBlock",
@@ -42,6 +47,7 @@ __all__ = [
     "PerTensor",
     "Prune",
     "Quantize",
+    "Share",
     "Spatial",
     "WeightError",
 ]
