@@ -23,6 +23,9 @@ from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
 from tfcompress.spec import Rule, Spec, rule
 from tfcompress.techniques import (
     AbsMax,
+    ByActivation,
+    ByNorm,
+    ByScale,
     Deviations,
     Distill,
     Factorize,
@@ -33,6 +36,7 @@ from tfcompress.techniques import (
     PerTensor,
     Prune,
     Quantize,
+    Shrink,
 )
 from tfcompress.where import by_name, by_size, by_type
 

@@ -62,6 +62,7 @@ class LayerForm:
         weights: its compressible matrices.
         other: parameters besides these (biases), stored as float32.
         positions: input vectors per example, where the layer's input shape says so.
+        other_multiply_adds: for one example, of kernels that are not among `weights`.
     """
 
     path: str
@@ -70,6 +71,7 @@ class LayerForm:
     weights: tuple[WeightForm, ...]
     other: int = 0
     positions: int = 1
+    other_multiply_adds: int = 0
 
     @property
     def parameters(self) -> int:
@@ -84,7 +86,8 @@ class LayerForm:
     @property
     def multiply_adds(self) -> int:
         """For one example."""
-        return self.positions * sum(w.multiply_adds for w in self.weights)
+        declared = self.positions * sum(w.multiply_adds for w in self.weights)
+        return declared + self.other_multiply_adds
 
     def value(self, name: str) -> np.ndarray[Any, Any]:
         """The current weight, float32 `[rows, columns]`."""

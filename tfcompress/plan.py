@@ -11,8 +11,9 @@ from tfcompress.errors import SpecError
 from tfcompress.layers import Compressed, weight_roles
 from tfcompress.layers.compressed import raw
 from tfcompress.measure import LayerForm, WeightForm
-from tfcompress.spec import Rule, Skip, Spec, Technique
+from tfcompress.spec import JointTechnique, Rule, Skip, Spec, Technique
 from tfcompress.surgery import Held, children, walk
+from tfcompress.surgery.dependencies import kernel_multiply_adds
 from tfcompress.techniques import TECHNIQUES
 
 
@@ -25,12 +26,14 @@ class LayerPlan:
         after: its form after the steps.
         steps: the techniques to apply, in order.
         skipped: for techniques that were asked for and not done, or for the whole layer, why.
+        notes: what joint techniques do to it besides, whether or not a rule is for it.
     """
 
     before: LayerForm
     after: LayerForm
     steps: tuple[Technique, ...]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -44,6 +47,7 @@ class LayerPlan:
             "type": self.before.kind,
             "steps": [repr(step) for step in self.steps],
             "skipped": list(self.skipped),
+            "notes": list(self.notes),
             "bytes_before": self.before.bytes,
             "bytes_after": self.after.bytes,
             "multiply_adds_before": self.before.multiply_adds,
@@ -107,11 +111,18 @@ def plan(model: Any, spec: Spec) -> Plan:
         raise SpecError(f"plan received {spec!r}; expected a Spec: Spec([rule(where, technique)]).")
     held = walk(model)
     wanted = _wanted(spec, held)
-    rows = []
-    for item in held:
-        if id(item.layer) in wanted or _own_weights(item.layer):
-            rows.append(_planned(item, wanted.get(id(item.layer), {})))
-    return Plan(tuple(rows))
+    drafts = {
+        id(item.layer): _Draft(item, wanted.get(id(item.layer), {}))
+        for item in held
+        if id(item.layer) in wanted or _own_weights(item.layer)
+    }
+    for kind in TECHNIQUES:
+        if issubclass(kind, JointTechnique):
+            _plan_together(model, kind, drafts)
+        else:
+            for draft in drafts.values():
+                draft.plan(kind)
+    return Plan(tuple(draft.done() for draft in drafts.values()))
 
 
 def _wanted(spec: Spec, held: list[Held]) -> dict[int, dict[type, Technique]]:
@@ -138,22 +149,55 @@ def _add(asked: dict[type, Technique], one: Rule, path: str) -> None:
             )
 
 
-def _planned(item: Held, asked: dict[type, Technique]) -> LayerPlan:
-    before = form_of(item)
-    if not asked:
-        return LayerPlan(before, before, (), ("no rule is for it",))
-    reason = _why_not(item)
-    if reason:
-        return LayerPlan(before, before, (), (reason,))
-    form, steps, skipped = before, [], []
-    for technique in sorted(asked.values(), key=lambda t: TECHNIQUES.index(type(t))):
-        result = technique.plan(form)
+class _Draft:
+    """The plan of one layer, in the making."""
+
+    def __init__(self, item: Held, asked: dict[type, Technique]) -> None:
+        unknown = sorted(kind.__name__ for kind in asked if kind not in TECHNIQUES)
+        if unknown:
+            known = [kind.__name__ for kind in TECHNIQUES]
+            raise SpecError(f"Received the technique {unknown[0]}; expected one of {known}.")
+        self.asked = asked
+        self.before = self.form = form_of(item)
+        self.steps: list[Technique] = []
+        self.skipped: list[str] = []
+        self.notes: list[str] = []
+        alone = any(not issubclass(kind, JointTechnique) for kind in asked)
+        reason = _why_not(item) if asked else "no rule is for it"
+        self._reason = reason if alone or not asked else None
+        if self._reason:
+            self.skipped.append(self._reason)
+
+    def plan(self, kind: type[Technique]) -> None:
+        """Adds the step of a technique that needs to see nothing else."""
+        if kind in self.asked and not self._reason:
+            self.add(self.asked[kind], self.asked[kind].plan(self.form))
+
+    def add(self, technique: Technique, result: Any) -> None:
+        """Adds a step, or that it is skipped."""
         if isinstance(result, Skip):
-            skipped.append(f"{type(technique).__name__}: {result.reason}")
+            self.skipped.append(f"{type(technique).__name__}: {result.reason}")
         else:
-            steps.append(technique)
-            form = result
-    return LayerPlan(before, form, tuple(steps), tuple(skipped))
+            self.steps.append(technique)
+            self.form = result
+
+    def done(self) -> LayerPlan:
+        """The plan."""
+        steps, skipped, notes = tuple(self.steps), tuple(self.skipped), tuple(self.notes)
+        return LayerPlan(self.before, self.form, steps, skipped, notes)
+
+
+def _plan_together(model: Any, kind: type[JointTechnique], drafts: dict[int, _Draft]) -> None:
+    asked = {key: draft.asked[kind] for key, draft in drafts.items() if kind in draft.asked}
+    if not asked:
+        return
+    forms = {key: draft.form for key, draft in drafts.items()}
+    for key, outcome in kind.plan_together(model, forms, asked).items():
+        draft = drafts[key]
+        draft.notes.extend(outcome.notes)
+        draft.form = outcome.form
+        if key in asked:
+            draft.add(asked[key], outcome.skip or outcome.form)
 
 
 def _why_not(item: Held) -> str | None:
@@ -188,7 +232,9 @@ def form_of(item: Held) -> LayerForm:
     own = _own_weights(inner)
     if not inner.built or not weight_roles(inner):
         other = sum(int(np.prod(w.shape)) for w in own)
-        return LayerForm(item.path, layer, type(inner).__name__, (), other)
+        cost = kernel_multiply_adds(inner) if inner.built else 0
+        kind = type(inner).__name__
+        return LayerForm(item.path, layer, kind, (), other, other_multiply_adds=cost)
     roles = weight_roles(inner)
     weights = tuple(_weight_form(layer, role.name, role.channel_axis) for role in roles)
     other = sum(int(np.prod(w.shape)) for w in own) - sum(w.parameters for w in weights)

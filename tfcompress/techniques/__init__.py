@@ -3,6 +3,7 @@
 from tfcompress.spec import Technique
 from tfcompress.techniques.distill import Distill
 from tfcompress.techniques.factorize import Factorize, Fraction, KeptEnergy
+from tfcompress.techniques.importance import ByActivation, ByNorm, ByScale
 from tfcompress.techniques.prune import Prune
 from tfcompress.techniques.quantize import (
     AbsMax,
@@ -12,12 +13,16 @@ from tfcompress.techniques.quantize import (
     PerTensor,
     Quantize,
 )
+from tfcompress.techniques.shrink import Shrink
 
-TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Prune, Quantize)
+TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Shrink, Prune, Quantize)
 
 __all__ = [
     "TECHNIQUES",
     "AbsMax",
+    "ByActivation",
+    "ByNorm",
+    "ByScale",
     "Deviations",
     "Distill",
     "Factorize",
@@ -28,4 +33,5 @@ __all__ = [
     "PerTensor",
     "Prune",
     "Quantize",
+    "Shrink",
 ]
