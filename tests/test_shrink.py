@@ -1,5 +1,7 @@
 """Shrink: smaller layers that compute what the masked model computes, or a named reason."""
 
+import re
+
 import numpy as np
 import pytest
 import shrinkable
@@ -86,3 +88,413 @@ def test_the_plan_says_what_apply_does_to_every_layer(case):
         assert (row.after.bytes < row.before.bytes) <= bool(row.notes), row.path
     assert planned.bytes_after < planned.bytes_before
     assert any("of" in note and "left" in note for note in planned.layers[-1].notes)
+
+
+def plans(model, *rules):
+    return {row.path: row for row in tfc.plan(model, tfc.Spec(rules)).layers}
+
+
+def reason(model, name, technique=None, where=None):
+    rule = tfc.rule(where or tfc.by_name(name), technique or tfc.Shrink(0.5))
+    row = plans(model, rule)[name]
+    assert row.steps == ()
+    return "\n".join(row.skipped)
+
+
+def network(*layers, width=4):
+    """Input, a Dense layer of 8 named `d`, these layers, and a Dense head."""
+    x = keras.Input(width if isinstance(width, tuple) else (width,), name="x")
+    y = L.Dense(8, name="d")(x)
+    for layer in layers:
+        y = layer(y)
+    return keras.Model(x, L.Dense(3, name="head")(y), name="net")
+
+
+class Own(L.Layer):
+    def call(self, inputs):
+        return inputs
+
+
+STAYS = [
+    (
+        lambda: L.LayerNormalization(name="n"),
+        "'n' .LayerNormalization. takes its mean and variance",
+    ),
+    (lambda: L.Softmax(name="n"), "'n' .Softmax. reads them, which cannot be followed"),
+    (lambda: L.Activation("softmax", name="n"), "softmax in 'n' .Activation. may look at all"),
+    (lambda: L.Activation(lambda x: x, name="n"), "<lambda> in 'n'"),
+    (lambda: L.Lambda(lambda x: x, name="n"), "'n' .Lambda. reads them"),
+    (lambda: Own(name="n"), "'n' .Own. reads them, which cannot be followed"),
+    (lambda: L.Reshape((2, 4), name="n"), "'n' .Reshape. reads them"),
+    (lambda: tf.nn.softmax, "TFOpLambda"),
+    (lambda: lambda x: x[:, :4], "SlicingOpLambda"),
+    (lambda: lambda x: x * np.arange(8.0), "TFOpLambda"),
+    (lambda: lambda x: tf.reduce_mean(x, -1, keepdims=True), "TFOpLambda"),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), STAYS, ids=[said for _, said in STAYS])
+def test_what_cannot_be_followed_is_skipped_by_name(make, said):
+    model = network(make())
+    with pytest.raises(AssertionError):  # only to show that it would match without the layer
+        reason(network(), "d")
+    assert "its units must stay" in reason(model, "d")
+    assert re.search(said, reason(model, "d"))
+
+
+def test_outputs_and_what_is_added_to_inputs_must_stay():
+    x = keras.Input((4,), name="x")
+    d = L.Dense(4, name="d")(x)
+    model = keras.Model(x, L.Dense(2, name="head")(d + x), name="net")
+    assert "they are the inputs of 'net'" in reason(model, "d")
+    assert "they are the outputs of 'net'" in reason(model, "head")
+
+
+def test_an_activation_over_all_units_in_the_layer_itself():
+    x = keras.Input((4,))
+    model = keras.Model(x, L.Dense(2)(L.Dense(8, activation="softmax", name="d")(x)))
+    assert "softmax in 'd' (Dense) may look at all of them" in reason(model, "d")
+
+
+def test_layers_without_units_of_their_own_say_so():
+    model = network(L.BatchNormalization(name="n"))
+    assert "Shrink knows no units of BatchNormalization" in reason(model, "n")
+    nested = network(Own(name="own"))
+    assert "Shrink knows no units of Own" in reason(nested, "own")
+
+
+def test_channels_first_stateful_and_grouped_layers_are_not_followed():
+    x = keras.Input((4, 8, 8))
+    y = L.Conv2D(8, 1, data_format="channels_first", name="c")(x)
+    with_flat = keras.Model(x, L.Dense(2)(L.Flatten()(y)))
+    assert "what it computes cannot be followed (see its data_format" in reason(with_flat, "c")
+    grouped = keras.Model(w := keras.Input((8, 4)), L.Conv1D(8, 1, groups=2, name="c")(w))
+    assert "what it computes cannot be followed" in reason(grouped, "c")
+    z = keras.Input((5, 4), batch_size=2)
+    model = keras.Model(z, L.Dense(2)(L.GRU(8, stateful=True, name="g")(z)))
+    assert "'g' (GRU) is stateful" in reason(model, "g")
+
+
+def test_the_width_of_attention_stays():
+    x = keras.Input((5, 6))
+    y = L.MultiHeadAttention(2, 3, name="m")(x, x)
+    model = keras.Model(x, L.Dense(2)(L.Add()([y, L.Dense(6, name="d")(x)])))
+    assert "'m' (MultiHeadAttention) writes them, of which Shrink removes heads only" in reason(
+        model, "d"
+    )
+
+
+def test_layers_that_are_added_want_the_same():
+    case = CASES["residual"]
+    model = shrinkable.built("residual")
+    assert "same as those of 'second', for which no rule asks the same" in reason(model, "first")
+    row = plans(
+        model,
+        tfc.rule(tfc.by_name("first"), tfc.Shrink(0.5)),
+        tfc.rule(tfc.by_name("second"), tfc.Shrink(0.25)),
+    )["second"]
+    assert "the same in 'first' and 'second', which are asked for Shrink(keep=0.5" in row.skipped[0]
+    assert case.inputs() is not None
+
+
+def test_what_is_compressed_already_is_not_shrunk():
+    pruned = tfc.apply(network(), spec_of(["d"], tfc.Prune(0.5)))
+    assert "it is compressed already; shrink the layer before that" in reason(pruned, "d")
+    quantized = tfc.apply(network(), spec_of(["head"], tfc.Quantize(8)))
+    assert "'head' (Compressed) reads them" in reason(quantized, "d")
+
+
+def test_tied_weights_must_stay():
+    model = network()
+    other = L.Dense(8, name="other")
+    other.build((None, 4))
+    other.kernel = model.get_layer("d").kernel
+    x = keras.Input((4,))
+    both = keras.Model(x, L.Dense(2)(L.Concatenate()([other(x), model.get_layer("d")(x)])))
+    assert "one of its weights is held by 'other', too" in reason(both, "d")
+    assert "one of its weights is held by 'd', too" in reason(both, "other")
+
+
+def test_a_weight_that_an_operator_reads_must_stay():
+    x = keras.Input((5,), dtype="int32")
+    table = L.Embedding(40, 12, name="table")
+    vectors = L.Dense(12, name="d")(L.GlobalAveragePooling1D()(table(x)))
+    scores = tf.matmul(vectors, table.embeddings, transpose_b=True)
+    model = keras.Model(x, scores)
+    assert "one of its weights is read by" in reason(model, "table")
+
+
+class Reader(keras.Model):
+    """Holds a tower, and a layer of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.tower = network()
+        self.inner = self.tower.get_layer("d")
+
+    def call(self, inputs):
+        return self.tower(inputs) + tf.reduce_sum(self.inner.kernel)
+
+
+def test_a_layer_of_a_tower_that_others_hold_too_must_stay():
+    model = Reader()
+    model(np.zeros((1, 4), np.float32))
+    row = plans(model, tfc.rule(tfc.by_name("*d") & tfc.by_type("Dense"), tfc.Shrink(0.5)))
+    (said,) = [row.skipped for row in row.values() if row.before.layer is model.inner]
+    assert "it is used by the code of Reader" in said[0]
+
+
+def test_what_a_multiple_leaves_is_said():
+    assert "keep=0.5, multiple=16 and minimum=1 leave all of its 8 units" in reason(
+        network(), "d", tfc.Shrink(0.5, multiple=16)
+    )
+
+
+def test_measures_that_are_not_there_are_said():
+    assert "no BatchNormalization scales its units" in reason(
+        network(), "d", tfc.Shrink(0.5, importance=tfc.ByScale())
+    )
+    nothing = tfc.ByActivation(measured=())
+    assert "ByActivation has 0 measures for 'd', which has 8 units" in reason(
+        network(), "d", tfc.Shrink(0.5, importance=nothing)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: tfc.Shrink(0.0), "keep=0.0; expected 0 < keep <= 1"),
+        (lambda: tfc.Shrink(1.5), "keep=1.5"),
+        (lambda: tfc.Shrink(float("nan")), "keep=nan"),
+        (lambda: tfc.Shrink(0.5, multiple=0), "multiple=0; expected a whole number from 1"),
+        (lambda: tfc.Shrink(0.5, minimum=2.5), "minimum=2.5"),
+        (lambda: tfc.Shrink(0.5, importance="l1"), r"importance='l1'; expected ByNorm\(order\)"),
+        (lambda: tfc.ByNorm(3), "order=3; expected 1 or 2"),
+        (lambda: tfc.ByActivation(("a", 1)), "expected pairs of a layer's path"),
+        (lambda: tfc.ByActivation.measure(network(), []), "received no batch"),
+        (lambda: tfc.Shrink(0.5).apply(L.Dense(2)), "expected a whole model"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(make, message):
+    with pytest.raises(tfc.SpecError, match=message):
+        make()
+
+
+def test_a_layer_by_itself_is_not_enough_to_plan():
+    assert "sees whole models" in tfc.Shrink(0.5).plan(None).reason
+
+
+@pytest.mark.parametrize(
+    ("shrink", "count", "left"),
+    [
+        (tfc.Shrink(0.7), 10, 7),
+        (tfc.Shrink(0.5), 5, 3),
+        (tfc.Shrink(0.5, multiple=8), 20, 16),
+        (tfc.Shrink(0.1, minimum=3), 10, 3),
+        (tfc.Shrink(0.1, multiple=4, minimum=3), 10, 4),
+        (tfc.Shrink(0.9, multiple=8), 20, 20),
+        (tfc.Shrink(0.01), 10, 1),
+    ],
+)
+def test_how_many_are_left(shrink, count, left):
+    assert shrink.left(count) == left
+
+
+def set_norm(model, gamma):
+    model.get_layer("n").gamma.assign(gamma)
+    return model
+
+
+def test_by_scale_keeps_the_units_of_the_largest_scales():
+    gamma = np.array([0.1, -5, 0.2, 4, 3, 0.3, -0.4, 2], np.float32)
+    model = set_norm(network(L.BatchNormalization(name="n")), gamma)
+    small = tfc.apply(model, spec_of(["d"], tfc.Shrink(0.5, importance=tfc.ByScale())))
+    np.testing.assert_array_equal(small.get_layer("n").gamma, [-5, 4, 3, 2])
+    np.testing.assert_array_equal(
+        small.get_layer("d").kernel, model.get_layer("d").kernel.numpy()[:, [1, 3, 4, 7]]
+    )
+
+
+def test_by_norm_of_order_1_differs_from_order_2():
+    model = keras.Sequential([L.Dense(2, name="d", input_shape=(2,)), L.Dense(1)])
+    model.get_layer("d").kernel.assign([[3.0, 2.0], [0.0, 2.0]])  # L1 3 and 4; L2 3 and 2.83
+    for order, column in ((1, [2, 2]), (2, [3, 0])):
+        small = tfc.apply(
+            model, spec_of(["d"], tfc.Shrink(0.5, importance=tfc.ByNorm(order=order)))
+        )
+        np.testing.assert_array_equal(small.get_layer("d").kernel[:, 0], column)
+
+
+def test_by_activation_measures_what_numpy_measures():
+    model = network(L.ReLU())
+    batches = [np.random.default_rng(i).normal(size=(5, 4)).astype(np.float32) for i in range(3)]
+    measured = tfc.ByActivation.measure(model, batches)
+    kernel, bias = model.get_layer("d").get_weights()
+    expected = np.abs(np.concatenate(batches) @ kernel + bias).mean(axis=0)
+    np.testing.assert_allclose(dict(measured.measured)["d"], expected, rtol=1e-5)
+    shrink = tfc.Shrink(0.25, importance=measured)
+    small = tfc.apply(model, spec_of(["d"], shrink))
+    best = np.sort(np.argsort(-expected)[:2])
+    np.testing.assert_array_equal(small.get_layer("d").kernel, kernel[:, best])
+    again = tfc.Spec.from_json(spec_of(["d"], shrink).to_json())
+    assert again == spec_of(["d"], shrink)
+    assert "call" not in vars(model.get_layer("d"))
+
+
+def test_by_activation_measures_heads_and_towers():
+    model = shrinkable.built("attention")
+    measured = dict(tfc.ByActivation.measure(model, [shrinkable.ids()]).measured)
+    assert len(measured["heads"]) == 4
+    assert len(measured["table"]) == 12
+    towers = small_models.two_tower()
+    found = tfc.ByActivation.measure(
+        towers, small_models.interactions(), lambda m, batch: m.user_tower(batch["user"])
+    )
+    assert set(dict(found.measured)) == {"user_tower.table", "user_tower.out"}
+
+
+def test_a_shared_layer_loses_the_same_everywhere():
+    x, y = keras.Input((4,)), keras.Input((4,))
+    shared, deep = L.Dense(8, activation="relu", name="d"), L.Dense(6, name="deep")
+    inner_in = keras.Input((8,))
+    inner = keras.Model(inner_in, L.Dense(5, name="in")(L.ReLU()(inner_in)), name="inner")
+    both = L.Concatenate()([inner(shared(x)), inner(shared(y))])
+    model = shrinkable.moved(keras.Model([x, y], L.Dense(2, name="head")(deep(both)), name="two"))
+    rows = plans(model, tfc.rule(tfc.by_type("Dense"), tfc.Shrink(0.5)))
+    assert [path for path, row in rows.items() if row.steps] == ["d", "inner.in", "deep"]
+    small = tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Shrink(0.5))]))
+    assert small.get_layer("inner").get_layer("in").kernel.shape == (4, 3)
+    assert small.get_layer("deep").kernel.shape == (6, 3)
+    assert small.get_layer("d").kernel.shape == (4, 4)
+
+
+def test_parts_of_a_layer_are_cut_with_what_they_are_added_to():
+    x = keras.Input((4,), name="x")
+    a, b = L.Dense(4, name="a")(x), L.Dense(6, name="b")(x)
+    joined = L.Concatenate()([a, b, x])
+    c = L.Dense(14, name="c")(x)
+    model = keras.Model(x, L.Dense(2, name="head")(joined + c), name="net")
+    rows = plans(model, tfc.rule(tfc.by_type("Dense"), tfc.Shrink(0.5)))
+    assert rows["c"].notes == (
+        "9 of 14 outputs are left",
+        "4 of its units must stay: they are the inputs of 'net'",
+    )
+    small = tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Shrink(0.5))]))
+    shapes = {layer.name: layer.kernel.shape[1] for layer in small.layers if layer.weights}
+    assert shapes == {"a": 2, "b": 3, "c": 9, "head": 2}
+
+
+def test_operators_in_a_graph_are_followed():
+    x = keras.Input((5, 4), name="x")
+    y = L.Dense(8, name="d")(x)
+    y = tf.nn.relu(y) * 2.0 + tf.sigmoid(y)
+    y = tf.concat([tf.reduce_mean(y, axis=1), y[:, 0], y[:, -1, :]], axis=-1)
+    model = shrinkable.moved(keras.Model(x, L.Dense(2, name="head")(y), name="net"))
+    small = tfc.apply(model, spec_of(["d"], tfc.Shrink(0.5)))
+    norms = np.linalg.norm(model.get_layer("d").kernel, axis=0)
+    mask = np.zeros(8, bool)
+    mask[np.argsort(-norms)[:4]] = True
+    kernel = model.get_layer("head").kernel
+    kernel.assign(kernel.numpy() * np.tile(mask, 3)[:, None])
+    inputs = shrinkable.floats(5, 4)()
+    np.testing.assert_allclose(small(inputs), model(inputs), rtol=1e-5, atol=1e-5)
+
+
+def test_a_mask_of_one_channel_is_spread_over_those_that_are_left():
+    x, mask = keras.Input((5, 4)), keras.Input((5, 1))
+    y = tf.reduce_sum(L.Dense(8, name="d")(x) * mask, axis=1)
+    model = keras.Model([x, mask], L.Dense(2, name="head")(y))
+    small = tfc.apply(model, spec_of(["d"], tfc.Shrink(0.5)))
+    assert small.get_layer("head").kernel.shape == (4, 2)
+
+
+def test_two_tables_in_a_product_lose_the_same_dimensions():
+    x, y = keras.Input((1,), dtype="int32"), keras.Input((1,), dtype="int32")
+    users, items = L.Embedding(20, 8, name="users"), L.Embedding(30, 8, name="items")
+    product = L.Dot(axes=1)([L.Flatten()(users(x)), L.Flatten()(items(y))])
+    model = keras.Model([x, y], product)
+    small = tfc.apply(model, spec_of(["users", "items"], tfc.Shrink(0.5)))
+    a, b = model.get_layer("users").embeddings.numpy(), model.get_layer("items").embeddings.numpy()
+    best = np.argsort(-(np.linalg.norm(a, axis=0) + np.linalg.norm(b, axis=0)))[:4]
+    ids = np.arange(6)[:, None]
+    expected = (a[:6, best] * b[:6, best]).sum(axis=1)
+    np.testing.assert_allclose(small([ids, ids])[:, 0], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_normalization_over_positions_is_followed():
+    x = keras.Input((5, 4))
+    y = L.LayerNormalization(axis=1, name="n")(L.Dense(8, name="d")(x))
+    model = shrinkable.moved(keras.Model(x, L.Dense(2, name="head")(y)))
+    small = tfc.apply(model, spec_of(["d"], tfc.Shrink(0.5)))
+    assert small.get_layer("head").kernel.shape == (4, 2)
+    assert small.get_layer("n").gamma.shape == (5,)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_convolutions_in_one_dimension_and_transposed(transposed):
+    x = keras.Input((6, 6, 3) if transposed else (6, 3))
+    conv = L.Conv2DTranspose(4, 3, name="c") if transposed else L.SeparableConv1D(4, 3, name="c")
+    last = L.Conv2DTranspose(2, 3, name="l") if transposed else L.DepthwiseConv1D(3, name="l")
+    pool = L.GlobalMaxPooling2D() if transposed else L.GlobalMaxPooling1D()
+    model = shrinkable.moved(keras.Model(x, L.Dense(2)(pool(last(conv(x))))))
+    small = tfc.apply(model, spec_of(["c"], tfc.Shrink(0.5)))
+    assert small(np.zeros((1, *x.shape[1:]), np.float32)).shape == (1, 2)
+    assert small.count_params() < model.count_params()
+
+
+def test_an_initial_state_loses_the_units_of_the_layer_it_starts():
+    x, z = keras.Input((5, 4)), keras.Input((3,))
+    start = L.Dense(8, name="start")(z)
+    y, state = L.GRU(8, return_state=True, name="g")(x, initial_state=start)
+    model = shrinkable.moved(keras.Model([x, z], L.Dense(2, name="head")(y + state)))
+    assert "same as those of" in reason(model, "g")
+    small = tfc.apply(model, spec_of(["g", "start"], tfc.Shrink(0.5)))
+    assert small.get_layer("start").kernel.shape == (3, 4)
+    assert small.get_layer("g").cell.recurrent_kernel.shape == (4, 12)
+
+
+def test_reshapes_are_told_the_new_width():
+    x = keras.Input((6, 4))
+    y = L.Reshape((2, 3, 8), name="r")(L.Dense(8, name="d")(x))
+    y = L.Reshape((48,), name="flat")(L.Permute((2, 1, 3))(y))
+    model = keras.Model(x, L.Dense(2, name="head")(y))
+    small = tfc.apply(model, spec_of(["d"], tfc.Shrink(0.5)))
+    assert small.get_layer("r").target_shape == (2, 3, 4)
+    assert small.get_layer("flat").target_shape == (24,)
+    assert small.get_layer("head").kernel.shape == (24, 2)
+
+
+def test_a_sequential_model_without_an_input_is_followed_once_it_was_called():
+    model = keras.Sequential([L.Dense(8, name="d"), L.Dense(2, name="head")])
+    with pytest.raises(tfc.SpecError, match="'d' is not built"):
+        reason(model, "d")
+    model(np.zeros((1, 4), np.float32))
+    small = tfc.apply(model, spec_of(["d"], tfc.Shrink(0.5)))
+    assert small.get_layer("head").kernel.shape == (4, 2)
+
+
+def test_after_factorizing_the_factors_are_cut():
+    model = network(L.ReLU())
+    techniques = (tfc.Factorize(2), tfc.Shrink(0.5), tfc.Quantize(8))
+    rows = plans(model, tfc.rule(tfc.by_name("d"), *techniques))
+    small = tfc.apply(model, spec_of(["d"], *techniques))
+    assert rows["d"].steps == techniques
+    assert [w.shape for w in rows["d"].after.weights] == [(4, 2), (2, 4)]
+    assert [tuple(w.shape) for w in small.get_layer("d").weights] == [(4, 2), (2, 4), (4,)]
+
+
+def test_in_place_everything_is_put_back_where_a_later_turn_fails(monkeypatch):
+    from tests.contract.test_shrink_laws import HoldsATower
+
+    model, x = HoldsATower(), shrinkable.floats(7)()
+    outputs, layers = model(x).numpy(), [held.layer for held in walk(model)]
+
+    def fail(self, layer):
+        raise RuntimeError("in the last turn")
+
+    monkeypatch.setattr(tfc.Quantize, "apply", fail)
+    spec = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Shrink(0.5), tfc.Quantize(8))])
+    with pytest.raises(RuntimeError, match="in the last turn"):
+        tfc.apply(model, spec, in_place=True)
+    assert [held.layer for held in walk(model)] == layers
+    np.testing.assert_array_equal(model(x), outputs)

@@ -22,7 +22,7 @@ def kernel_multiply_adds(layer: Any) -> int:
     A recurrent cell counts one step, for it does not know how many there are.
 
     Example:
-            >>> conv = keras.layers.Conv2D(4, 3)
+        >>> conv = keras.layers.Conv2D(4, 3)
         >>> _ = conv(keras.backend.zeros((1, 8, 8, 2)))
         >>> kernel_multiply_adds(conv)  # 6 x 6 positions of 3 x 3 x 2 x 4
         2592

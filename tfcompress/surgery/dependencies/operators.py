@@ -23,7 +23,7 @@ def _pairs(trace: Trace, call: Call) -> list[Labels]:
     constants = [
         value
         for value in itertools.chain(call.args[:2], (call.kwargs.get(n) for n in ("x", "y")))
-        if value is not None and not tf.keras.backend.is_keras_tensor(value)
+        if value is not None and str(id(value)) not in call.names
     ]
     if any(tf.convert_to_tensor(value).shape.rank for value in constants):
         return trace.unknown(call)  # a constant for each channel, which nobody would cut

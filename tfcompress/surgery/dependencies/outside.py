@@ -42,9 +42,15 @@ def roots_and_outside(model: Any, held: list[Held]) -> tuple[list[Any], dict[int
             if is_network(layer) and readable(layer):
                 roots.append(layer)
             else:
-                said = f"it is used by the code of {type(caller).__name__} {caller.name!r}, "
-                reasons.setdefault(id(layer), said + "and not only in the graph of a network")
+                reasons.setdefault(id(layer), _used_by(caller))
     return [root for root in _once(roots) if readable(root)], reasons
+
+
+def _used_by(caller: Any) -> str:
+    who = f"{type(caller).__name__} {caller.name!r}"
+    if is_network(caller) and type(caller) in (Functional, Sequential):
+        return f"it is called by {who}, of which Keras has no graph; give it an Input"
+    return f"it is used by the code of {who}, which cannot be followed"
 
 
 def _called_by_code(caller: Any) -> Iterator[Any]:

@@ -130,10 +130,12 @@ class Trace:
         for value in tf.nest.flatten([call.args, call.kwargs]):
             layer = self._owners.get(id(value))
             if layer is not None:
-                reason = f"one of its weights is read by {self.at(call.layer)}"
-                self.outside.setdefault(id(layer), reason)
-                for labels in self.ports.get(id(layer), {}).values():
-                    self.units.pin(labels, reason)
+                self._refuse(layer, f"one of its weights is read by {self.at(call.layer)}")
+
+    def _refuse(self, layer: Any, reason: str) -> None:
+        self.outside.setdefault(id(layer), reason)
+        for labels in self.ports.get(id(layer), {}).values():
+            self.units.pin(labels, reason)
 
     def own(self, call: Call, port: str, width: int) -> Labels:
         """The names of a layer's own units, the same at every call."""
@@ -176,6 +178,10 @@ class Trace:
 
     def unknown(self, call: Call) -> list[Labels]:
         """Whatever goes into the layer or comes out of it must stay."""
+        self._refuse(
+            call.layer,
+            "what it computes cannot be followed (see its data_format, axis, groups and outputs)",
+        )
         for labels in call.inputs:
             self.units.pin(labels, f"{self.at(call.layer)} reads them, which cannot be followed")
         reason = f"{self.at(call.layer)} writes them, which cannot be followed"
