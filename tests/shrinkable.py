@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+import tfcompress as tfc
+
 L = keras.layers
 Sizes = dict[str, int]
 
@@ -230,3 +232,22 @@ def masked(case: Case, model: Any, masks: dict[str, Any]) -> Any:
         shape = [-1 if axis == one.axis else 1 for axis in range(len(weight.shape))]
         weight.assign(np.array(weight) * mask.reshape(shape))
     return new
+
+
+def spec_of(names: Any, *techniques: Any) -> Any:
+    """These techniques for the layers of these names."""
+    return tfc.Spec([tfc.rule(tfc.by_name(name), *techniques) for name in names])
+
+
+def plans(model: Any, *rules: Any) -> Any:
+    """The rows of a plan by path."""
+    return {row.path: row for row in tfc.plan(model, tfc.Spec(rules)).layers}
+
+
+def network(*layers: Any, width: int = 4) -> Any:
+    """Input, a Dense layer of 8 named `d`, these layers, and a Dense head."""
+    x = keras.Input((width,), name="x")
+    y = L.Dense(8, name="d")(x)
+    for layer in layers:
+        y = layer(y)
+    return keras.Model(x, L.Dense(3, name="head")(y), name="net")

@@ -86,7 +86,7 @@ def test_law_6_one_after_another_gives_the_same_too(case):
     np.testing.assert_array_equal(once(x), twice(x))
 
 
-# The export of an LSTM deviates, whether or not it was shrunk; a GRU's is exact.
+# LiteRT's LSTM keeps its state from one call to the next, shrunk or not, and deviates by that.
 EXPORTED = {name: case for name, case in CASES.items() if name != "recurrent"}
 
 

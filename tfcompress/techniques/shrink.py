@@ -33,7 +33,8 @@ class Shrink(JointTechnique):
     that a bias or normalization would send on is left of it.
 
     Args:
-        keep: share of the units to keep, 0 < keep <= 1; 1 leaves the layer as it is.
+        keep: share of the units to keep, 0 < keep <= 1; 1 leaves the layer as it is. Where only a
+            part of a layer is added to another, it is a share of each part.
         multiple: the number kept is rounded up to a multiple of this.
         minimum: keep at least so many.
         importance: which units are kept: `ByNorm(order)`, `ByScale()`, `ByActivation(measured)`.
