@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +85,25 @@ def test_sums_at_places_are_those_of_a_loop():
 def test_multiply_adds_of_kernels(layer, shape, expected):
     layer(np.zeros((2, *shape), np.float32))
     assert kernel_multiply_adds(layer) == expected
+
+
+class Custom(L.Layer):
+    """Has a kernel, and does not say what shape it writes."""
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], 2))
+
+    def call(self, inputs):
+        return tf.reduce_sum(inputs, axis=1) @ self.kernel
+
+    def compute_output_shape(self, input_shape):
+        raise NotImplementedError
+
+
+def test_a_layer_of_the_users_is_not_asked_what_it_writes():
+    layer = Custom()
+    layer(np.zeros((2, 7, 3), np.float32))
+    assert kernel_multiply_adds(layer) == 7 * 3 * 2
 
 
 def test_a_cell_counts_one_step():

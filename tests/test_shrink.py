@@ -81,7 +81,9 @@ def test_the_plan_says_what_apply_does_to_every_layer(case):
         assert row.after.multiply_adds == after[row.path].multiply_adds, row.path
         assert (row.after.bytes < row.before.bytes) <= bool(row.notes), row.path
     assert planned.bytes_after < planned.bytes_before
-    assert any("of" in note and "left" in note for note in planned.layers[-1].notes)
+    assert any(
+        "inputs are left" in note or "query" in note for r in planned.layers for note in r.notes
+    )
 
 
 def set_norm(model, gamma):
@@ -140,16 +142,28 @@ def test_by_activation_measures_heads_and_towers():
 def test_a_shared_layer_loses_the_same_everywhere():
     x, y = keras.Input((4,)), keras.Input((4,))
     shared, deep = L.Dense(8, activation="relu", name="d"), L.Dense(6, name="deep")
-    inner_in = keras.Input((8,))
-    inner = keras.Model(inner_in, L.Dense(5, name="in")(L.ReLU()(inner_in)), name="inner")
-    both = L.Concatenate()([inner(shared(x)), inner(shared(y))])
-    model = shrinkable.moved(keras.Model([x, y], L.Dense(2, name="head")(deep(both)), name="two"))
-    rows = plans(model, tfc.rule(tfc.by_type("Dense"), tfc.Shrink(0.5)))
-    assert [path for path, row in rows.items() if row.steps] == ["d", "inner.in", "deep"]
+    both = L.Add()([deep(shared(x)), L.ReLU()(deep(shared(y)))])
+    model = shrinkable.moved(keras.Model([x, y], L.Dense(2, name="head")(both), name="two"))
     small = tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Shrink(0.5))]))
-    assert small.get_layer("inner").get_layer("in").kernel.shape == (4, 3)
-    assert small.get_layer("deep").kernel.shape == (6, 3)
     assert small.get_layer("d").kernel.shape == (4, 4)
+    assert small.get_layer("deep").kernel.shape == (4, 3)
+    assert small.get_layer("head").kernel.shape == (3, 2)
+
+
+def test_a_nested_network_is_followed_to_its_outputs_and_keeps_its_inputs():
+    x = keras.Input((4,))
+    inner_in = keras.Input((8,))
+    hidden = L.Dense(6, name="hidden")(L.ReLU()(inner_in))
+    inner = keras.Model(inner_in, L.Dense(5, name="last")(hidden), name="inner")
+    y = inner(L.Dense(8, name="d")(x))
+    model = shrinkable.moved(keras.Model(x, L.Dense(2, name="head")(y)))
+    spec = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Shrink(0.5))])
+    rows = plans(model, *spec.rules)
+    assert [p for p, row in rows.items() if row.steps] == ["inner.hidden", "inner.last"]
+    assert "they are the inputs of 'inner'" in rows["d"].skipped[0]
+    small = tfc.apply(model, spec)
+    assert small.get_layer("inner").get_layer("last").kernel.shape == (3, 3)
+    assert small.get_layer("head").kernel.shape == (3, 2)
 
 
 def test_parts_of_a_layer_are_cut_with_what_they_are_added_to():

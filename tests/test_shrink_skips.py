@@ -36,6 +36,7 @@ STAYS = [
     (lambda: L.Activation(lambda x: x, name="n"), "<lambda> in 'n'"),
     (lambda: L.Lambda(lambda x: x, name="n"), "'n' .Lambda. reads them"),
     (lambda: Own(name="n"), "'n' .Own. reads them, which cannot be followed"),
+    (lambda: L.Dropout(0.5, (None, 8), name="n"), "'n' .Dropout. reads them"),
     (lambda: L.Reshape((2, 4), name="n"), "'n' .Reshape. reads them"),
     (lambda: tf.nn.softmax, "TFOpLambda"),
     (lambda: lambda x: x[:, :4], "SlicingOpLambda"),
@@ -130,6 +131,17 @@ def test_a_weight_that_an_operator_reads_must_stay():
     scores = tf.matmul(vectors, table.embeddings, transpose_b=True)
     model = keras.Model(x, scores)
     assert "one of its weights is read by" in reason(model, "table")
+
+
+def test_a_weight_of_a_cell_that_others_use_must_stay():
+    x = keras.Input((5, 4))
+    gru = L.GRU(8, name="g")
+    y = gru(x)
+    model = keras.Model(x, L.Dense(2)(y) + tf.reduce_sum(gru.cell.bias))
+    assert "one of its weights is read by" in reason(model, "g")
+    tied = keras.Model(x, L.Dense(2)(L.Concatenate()([y, (other := L.GRU(8, name="o"))(x)])))
+    other.cell.kernel = gru.cell.kernel
+    assert "one of its weights is held by 'o', too" in reason(tied, "g")
 
 
 class Reader(keras.Model):

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfcompress.keras import keras
 
+_Conv = keras.src.layers.convolutional.base_conv.Conv
 _KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
 
 
@@ -17,7 +18,7 @@ def is_kernel(name: str) -> bool:
 
 
 def kernel_multiply_adds(layer: Any) -> int:
-    """For one example: a layer's own kernels at every position that it writes.
+    """For one example: a layer's own kernels at every position that they are used for.
 
     A recurrent cell counts one step, for it does not know how many there are.
 
@@ -38,7 +39,10 @@ def _positions(layer: Any) -> int:
         return 1
     if isinstance(layer, keras.layers.EinsumDense):
         return int(np.prod([size or 1 for size in _repeated(layer.equation, shape)]))
-    return int(np.prod([size or 1 for size in layer.compute_output_shape(shape)[1:-1]]))
+    first = getattr(layer, "data_format", "channels_last") == "channels_first"
+    if isinstance(layer, _Conv):
+        shape = layer.compute_output_shape(shape)
+    return int(np.prod([size or 1 for size in (shape[2:] if first else shape[1:-1])]))
 
 
 def _repeated(equation: str, shape: Any) -> list[int | None]:

@@ -24,6 +24,12 @@ def passes_channels_last(trace: Trace, call: Call) -> list[Labels]:
     return passes(trace, call) if last else trace.unknown(call)
 
 
+def drops(trace: Trace, call: Call) -> list[Labels]:
+    """Each channel stays what it is, unless a shape of the noise was written down with a width."""
+    written = (getattr(call.layer, "noise_shape", None) or (None,))[-1]
+    return passes(trace, call) if written in (None, 1) else trace.unknown(call)
+
+
 def activates(trace: Trace, call: Call) -> list[Labels]:
     """An activation function, of a channel at a time or not."""
     trace.refuse_mixing(call, call.inputs[0], ("activation",))
@@ -98,7 +104,7 @@ def _flat(layer: Any, left: dict[str, int]) -> dict[str, Any]:
 
 _L = keras.layers
 _SAME = (
-    _L.Dropout, _L.GaussianDropout, _L.GaussianNoise, _L.AlphaDropout, _L.SpatialDropout1D,
+    _L.GaussianDropout, _L.GaussianNoise, _L.SpatialDropout1D,
     _L.ReLU, _L.LeakyReLU, _L.ELU, _L.ThresholdedReLU, _L.ActivityRegularization, _L.RepeatVector,
 )  # fmt: skip
 _ALONG = (
@@ -113,6 +119,8 @@ FLOWS: dict[type, Flow] = {
     **dict.fromkeys(_SAME, passes),
     **dict.fromkeys(_ALONG, passes_channels_last),
     **dict.fromkeys(_MERGES, merges),
+    _L.Dropout: drops,
+    _L.AlphaDropout: drops,
     _L.Activation: activates,
     _L.Concatenate: concatenates,
     _L.Permute: permutes,

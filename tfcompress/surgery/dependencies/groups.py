@@ -85,10 +85,11 @@ _NONE = np.zeros(0, np.int64)
 
 
 def _group(trace: Trace, keys: tuple[int, ...], units: Labels) -> Group:
-    place = {int(unit): index for index, unit in enumerate(units)}
+    place = np.full(trace.units.count, -1, np.int64)
+    place[units] = np.arange(len(units))
 
     def places(labels: Labels) -> Array:
-        return np.array([place.get(int(root), -1) for root in trace.units.roots(labels)], np.int64)
+        return place[trace.units.roots(labels)]
 
     members = tuple(_member(trace, key, places) for key in keys)
     found = (_scales(trace, layer, places) for layer in trace.layers.values())

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tfcompress.keras import Functional, Layer, Sequential
+from tfcompress.keras import Functional, Layer, Sequential, keras
 from tfcompress.surgery.walk import (
     Held,
     children,
-    held_layers,
     inside,
     is_network,
     layers_in,
     own_attributes,
+    variables,
 )
 
 
@@ -64,23 +64,33 @@ def _called_by_code(caller: Any) -> Iterator[Any]:
             yield from (layer for _, layer in layers_in(name, value))
 
 
+def owned(layers: list[Any]) -> Iterator[tuple[Any, Any]]:
+    """Every layer with each variable of its own; what a Keras layer holds (a cell) is part of it.
+
+    Args:
+        layers: parents before their children.
+    """
+    parts: set[int] = set()
+    for layer in layers:
+        if id(layer) in parts:
+            continue
+        whole = not is_network(layer) and type(layer).__module__.startswith(keras.__name__)
+        if whole or inside(layer) is not layer:
+            below = list(layer._flatten_layers(include_self=False))
+            parts.update(id(part) for part in below)
+            yield from ((layer, variable) for variable in variables(layer))
+        else:
+            own = [*layer._trainable_weights, *layer._non_trainable_weights]
+            yield from ((layer, variable) for variable in own)
+
+
 def _tied(model: Any, held: list[Held]) -> Iterator[tuple[int, str]]:
-    # What a wrapper holds is one layer with it; what a layer holds has its own weights.
     owners: dict[int, Any] = {}
-    for layer in [model, *(item.layer for item in held)]:
-        for variable in _own(layer):
-            other = owners.setdefault(id(variable), layer)
-            if other is not layer:
-                for one, name in ((layer, other.name), (other, layer.name)):
-                    yield id(one), f"one of its weights is held by {name!r}, too"
-
-
-def _own(layer: Any) -> list[Any]:
-    own = [*layer._trainable_weights, *layer._non_trainable_weights]
-    if inside(layer) is not layer:
-        for _, below in [("", inside(layer)), *held_layers(inside(layer))]:
-            own += [*below._trainable_weights, *below._non_trainable_weights]
-    return list({id(variable): variable for variable in own}.values())
+    for layer, variable in owned([model, *(item.layer for item in held)]):
+        other = owners.setdefault(id(variable), layer)
+        if other is not layer:
+            for one, name in ((layer, other.name), (other, layer.name)):
+                yield id(one), f"one of its weights is held by {name!r}, too"
 
 
 def _once(layers: list[Layer]) -> list[Layer]:

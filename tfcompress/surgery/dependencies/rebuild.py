@@ -25,12 +25,12 @@ class Cuts:
 
     def __init__(self, trace: Trace, gone: set[int]) -> None:
         self._trace = trace
-        self._gone = gone
+        self._stays = np.ones(trace.units.count, bool)
+        self._stays[list(gone)] = False
 
     def kept(self, labels: Labels) -> Array:
         """Which channels are left, bool `[channels]`."""
-        roots = self._trace.units.roots(labels)
-        return np.array([int(root) not in self._gone for root in roots], bool)
+        return self._stays[self._trace.units.roots(labels)]
 
     def layers(self) -> list[Any]:
         """The layers that lose channels at one of their ports."""

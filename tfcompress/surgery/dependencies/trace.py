@@ -12,7 +12,7 @@ from typing import Any
 from tfcompress.keras import tf
 from tfcompress.surgery.dependencies.activations import mixes_channels
 from tfcompress.surgery.dependencies.kinds import Flow, Kind
-from tfcompress.surgery.dependencies.outside import readable, roots_and_outside
+from tfcompress.surgery.dependencies.outside import owned, readable, roots_and_outside
 from tfcompress.surgery.dependencies.units import Labels, Units
 from tfcompress.surgery.walk import is_network, walk
 
@@ -76,11 +76,8 @@ class Trace:
         self._kinds = kinds
         self._flow_of = flow_of
         self.paths = {id(item.layer): item.path for item in held}
-        self._owners = {
-            id(v): item.layer
-            for item in held
-            for v in [*item.layer._trainable_weights, *item.layer._non_trainable_weights]
-        }
+        layers = [item.layer for item in held]
+        self._owners = {id(variable): layer for layer, variable in owned(layers)}
         self._roots, self.outside = roots_and_outside(model, held)
 
     def kind(self, layer: Any) -> Kind | None:
@@ -119,6 +116,8 @@ class Trace:
         self.shapes.setdefault(id(layer), call.shapes[0] if call.shapes else ())
         self._pin_variables_among(call)
         if is_network(layer):
+            for labels in call.inputs:  # its Input says how many there are
+                self.units.pin(labels, f"they are the inputs of {layer.name!r}")
             return self._network(layer, call.inputs) if readable(layer) else self.unknown(call)
         kind = self.kind(layer)
         if kind is not None:

@@ -26,10 +26,16 @@ class Units:
     def __init__(self) -> None:
         self._parent: list[int] = []
         self._reason: dict[int, str] = {}
+        self._roots: Labels | None = None  # of all names, until the next change
+
+    @property
+    def count(self) -> int:
+        """How many names were given."""
+        return len(self._parent)
 
     def fresh(self, count: int, reason: str | None = None) -> Labels:
         """Names of new units, int64 `[count]`; with a reason they must stay."""
-        start = len(self._parent)
+        start, self._roots = self.count, None
         self._parent.extend(range(start, start + count))
         labels = np.arange(start, start + count)
         if reason is not None:
@@ -42,7 +48,7 @@ class Units:
             low, high = sorted((self._root(int(a)), self._root(int(b))))
             if low == high:
                 continue
-            self._parent[high] = low
+            self._parent[high], self._roots = low, None
             reason = self._reason.pop(high, None)
             if reason is not None:
                 self._reason.setdefault(low, reason)
@@ -58,7 +64,9 @@ class Units:
 
     def roots(self, labels: Labels) -> Labels:
         """One name for each unit, whatever its channels were called: int64 `[channels]`."""
-        return np.array([self._root(int(label)) for label in labels], np.int64)
+        if self._roots is None:
+            self._roots = np.array([self._root(label) for label in range(self.count)], np.int64)
+        return self._roots[labels]
 
     def _root(self, label: int) -> int:
         root = label
