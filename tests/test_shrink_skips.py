@@ -133,17 +133,6 @@ def test_a_weight_that_an_operator_reads_must_stay():
     assert "one of its weights is read by" in reason(model, "table")
 
 
-def test_a_weight_of_a_cell_that_others_use_must_stay():
-    x = keras.Input((5, 4))
-    gru = L.GRU(8, name="g")
-    y = gru(x)
-    model = keras.Model(x, L.Dense(2)(y) + tf.reduce_sum(gru.cell.bias))
-    assert "one of its weights is read by" in reason(model, "g")
-    tied = keras.Model(x, L.Dense(2)(L.Concatenate()([y, (other := L.GRU(8, name="o"))(x)])))
-    other.cell.kernel = gru.cell.kernel
-    assert "one of its weights is held by 'o', too" in reason(tied, "g")
-
-
 class Reader(keras.Model):
     """Holds a tower, and a layer of it."""
 
