@@ -48,6 +48,9 @@ from tfcompress.streaming import factorize_table
 from tfcompress.techniques import (
     AbsMax,
     BudgetShare,
+    ByActivation,
+    ByNorm,
+    ByScale,
     ByteBudget,
     Channelwise,
     Code,
@@ -65,6 +68,7 @@ from tfcompress.techniques import (
     Prune,
     Quantize,
     Share,
+    Shrink,
     Spatial,
     WeightError,
 )

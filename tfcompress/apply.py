@@ -8,10 +8,10 @@ from tfcompress.calibration import Calibration
 from tfcompress.distillation import DistillationLoss, Distiller, Forward, Setting
 from tfcompress.layers import Compressed
 from tfcompress.plan import Plan, plan
-from tfcompress.spec import Spec
+from tfcompress.spec import JointTechnique, Spec, Technique
 from tfcompress.surgery import Replacements, copy_model, replace_layers, walk
 from tfcompress.surgery.structure import remember
-from tfcompress.techniques import Distill
+from tfcompress.techniques import TECHNIQUES, Distill
 
 
 def apply(
@@ -49,18 +49,56 @@ def apply(
 
 
 def _carried_out(model: Any, planned: Plan) -> Any:
+    stages: list[tuple[Replacements, set[str]]] = []
+    try:
+        for kinds in _stages(planned):
+            replacements, paths = _stage(model, planned, kinds)
+            model = replace_layers(model, replacements)
+            stages.append((replacements, paths))
+    except Exception:
+        for replacements, _ in reversed(stages):
+            replacements.undo()
+        raise
+    return remember(model, {path for _, paths in stages for path in paths})
+
+
+def _stages(planned: Plan) -> list[tuple[type[Technique], ...]]:
+    """The techniques in turns: joint ones see the layers that those before them have made."""
+    used = {type(step) for layer in planned.layers for step in layer.steps}
+    turns: list[tuple[type[Technique], ...]] = [()]
+    for kind in (kind for kind in TECHNIQUES if kind in used):
+        if issubclass(kind, JointTechnique):
+            turns += [(kind,), ()]
+        else:
+            turns[-1] = (*turns[-1], kind)
+    return [turn for turn in turns if turn]
+
+
+def _stage(
+    model: Any, planned: Plan, kinds: tuple[type[Technique], ...]
+) -> tuple[Replacements, set[str]]:
+    at = {held.path: held.layer for held in walk(model)}
+    steps = {
+        layer.path: [step for step in layer.steps if isinstance(step, kinds)]
+        for layer in planned.layers
+    }
+    if issubclass(kinds[0], JointTechnique):
+        asked = {id(at[path]): several[0] for path, several in steps.items() if several}
+        pairs = kinds[0].apply_together(model, asked)
+    else:
+        pairs = [(at[path], _through(at[path], several)) for path, several in steps.items()]
+    changed = {id(old): new for old, new in pairs if new is not old}
     replacements = Replacements()
-    paths = set()
-    for layer in planned.layers:
-        if not layer.steps:
-            continue
-        new = layer.before.layer
-        for step in layer.steps:
-            new = step.apply(new)
-        if new is not layer.before.layer:
-            replacements.put(layer.before.layer, new)
-            paths.add(layer.path)
-    return remember(replace_layers(model, replacements), paths)
+    for old, new in pairs:
+        if new is not old:
+            replacements.put(old, new)
+    return replacements, {path for path, layer in at.items() if id(layer) in changed}
+
+
+def _through(layer: Any, steps: list[Technique]) -> Any:
+    for step in steps:
+        layer = step.apply(layer)
+    return layer
 
 
 def distill(

@@ -111,6 +111,7 @@ class LayerForm:
         positions: how often each weight is used for an example, where shapes say so.
         inputs: what it saw in a calibration (`calibration.Inputs`); None: there was none.
         codes: bytes of integer codes, which choose among weights and are none.
+        other_multiply_adds: for one example, of kernels that are not among `weights`.
     """
 
     path: str
@@ -121,6 +122,7 @@ class LayerForm:
     positions: int = 1
     inputs: Any = None
     codes: int = 0
+    other_multiply_adds: int = 0
 
     @property
     def parameters(self) -> int:
@@ -135,7 +137,8 @@ class LayerForm:
     @property
     def multiply_adds(self) -> int:
         """For one example."""
-        return self.positions * sum(w.multiply_adds for w in self.weights)
+        declared = self.positions * sum(w.multiply_adds for w in self.weights)
+        return declared + self.other_multiply_adds
 
     def value(self, name: str) -> np.ndarray[Any, Any]:
         """The current weight, float32 in its own shape."""

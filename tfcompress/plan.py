@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
-
-import numpy as np
 
 from tfcompress.calibration import Calibration
 from tfcompress.errors import SpecError
 from tfcompress.keras import keras
-from tfcompress.layers import Compressed, WeightRole, weight_roles
+from tfcompress.layers import weight_roles
 from tfcompress.layers.compressed import raw
-from tfcompress.layers.positions import input_shape, positions
-from tfcompress.layers.weights import weight_of
-from tfcompress.measure import LayerForm, WeightForm, axes_of
-from tfcompress.spec import Rule, Skip, Spec, Technique
+from tfcompress.layers.forms import form_of, own_weights
+from tfcompress.layers.positions import input_shape
+from tfcompress.measure import LayerForm
+from tfcompress.spec import JointTechnique, Rule, Skip, Spec, Technique
 from tfcompress.surgery import Held, children, walk
 from tfcompress.techniques import TECHNIQUES
 
@@ -29,12 +28,14 @@ class LayerPlan:
         after: its form after the steps.
         steps: the techniques to apply, in order.
         skipped: for techniques that were asked for and not done, or for the whole layer, why.
+        notes: what joint techniques do to it besides, whether or not a rule is for it.
     """
 
     before: LayerForm
     after: LayerForm
     steps: tuple[Technique, ...]
     skipped: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -54,6 +55,7 @@ class LayerPlan:
             "type": self.before.kind,
             "steps": [repr(step) for step in self.steps],
             "skipped": list(self.skipped),
+            "notes": list(self.notes),
             "bytes_before": self.before.bytes,
             "bytes_after": self.after.bytes,
             "multiply_adds_before": self.before.multiply_adds,
@@ -122,10 +124,14 @@ def plan(model: Any, spec: Spec, calibration: Calibration | None = None) -> Plan
     drafts = {
         id(item.layer): _draft(item, id(item.layer) in wanted, calibration)
         for item in held
-        if id(item.layer) in wanted or _own_weights(item.layer)
+        if id(item.layer) in wanted or own_weights(item.layer)
     }
-    for technique, items in asked:
-        _carry(technique, [drafts[id(item.layer)] for item in items])
+    for kind, group in groupby(asked, key=lambda pair: type(pair[0])):
+        if issubclass(kind, JointTechnique):
+            _carry_together(model, kind, list(group), drafts)
+            continue
+        for technique, items in group:
+            _carry(technique, [drafts[id(item.layer)] for item in items])
     times = _time_steps(held)
     return Plan(tuple(draft.row().repeated(times.get(key, 1)) for key, draft in drafts.items()))
 
@@ -157,6 +163,12 @@ def _asked(spec: Spec, held: list[Held]) -> _Asked:
         new = [(item, _added(wanted.setdefault(id(item.layer), {}), one, item)) for item in matched]
         for technique in one.techniques:
             asked.append((technique, [item for item, added in new if technique in added]))
+    unknown = [
+        type(technique).__name__ for technique, _ in asked if type(technique) not in TECHNIQUES
+    ]
+    if unknown:
+        known = [kind.__name__ for kind in TECHNIQUES]
+        raise SpecError(f"Received the technique {unknown[0]}; expected one of {known}.")
     return sorted(asked, key=lambda pair: TECHNIQUES.index(type(pair[0])))
 
 
@@ -183,6 +195,7 @@ class _Draft:
     reason: str | None  # why techniques have nothing to work on, unless they know the layer
     steps: list[Technique] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def open_for(self, technique: Technique) -> bool:
         if self.reason is None or self.after.weights or technique.knows(self.before.layer):
@@ -200,7 +213,8 @@ class _Draft:
             self.after = result
 
     def row(self) -> LayerPlan:
-        return LayerPlan(self.before, self.after, tuple(self.steps), tuple(self.skipped))
+        steps, skipped, notes = tuple(self.steps), tuple(self.skipped), tuple(self.notes)
+        return LayerPlan(self.before, self.after, steps, skipped, notes)
 
 
 def _draft(item: Held, asked: bool, calibration: Calibration | None) -> _Draft:
@@ -217,6 +231,21 @@ def _carry(technique: Technique, drafts: list[_Draft]) -> None:
     decided = technique.prepare([draft.after for draft in taken])
     for draft, one in zip(taken, decided, strict=True):
         draft.add(technique, one)
+
+
+def _carry_together(
+    model: Any, kind: type[JointTechnique], group: _Asked, drafts: dict[int, _Draft]
+) -> None:
+    asked = {id(item.layer): technique for technique, items in group for item in items}
+    forms = {key: draft.after for key, draft in drafts.items()}
+    for key, outcome in kind.plan_together(model, forms, asked).items():
+        draft = drafts[key]
+        draft.notes.extend(outcome.notes)
+        draft.after = outcome.form
+        if key in asked and outcome.skip is not None:
+            draft.skipped.append(f"{kind.__name__}: {outcome.skip.reason}")
+        elif key in asked:
+            draft.steps.append(asked[key])
 
 
 def _why_not(item: Held) -> str | None:
@@ -236,41 +265,3 @@ def _why_not(item: Held) -> str | None:
             "Call the model once on a batch first."
         )
     return None
-
-
-def _own_weights(layer: Any) -> list[Any]:
-    if isinstance(layer, Compressed) or not children(layer):
-        return list(layer.weights)
-    return list(layer._trainable_weights) + list(layer._non_trainable_weights)
-
-
-def form_of(item: Held) -> LayerForm:
-    """How a layer is stored now."""
-    layer = item.layer
-    inner = raw(layer)
-    own = [w for w in _own_weights(inner) if w.dtype != "uint8"]
-    codes = sum(int(np.prod(w.shape)) for w in _own_weights(inner) if w.dtype == "uint8")
-    if not inner.built or not weight_roles(inner):
-        other = sum(int(np.prod(w.shape)) for w in own)
-        return LayerForm(item.path, layer, type(inner).__name__, (), other, codes=codes)
-    roles = weight_roles(inner)
-    weights = tuple(_weight_form(item.path, layer, role) for role in roles)
-    other = sum(int(np.prod(w.shape)) for w in own) - sum(w.parameters for w in weights)
-    held_as = type(inner).__name__
-    return LayerForm(item.path, layer, held_as, weights, other, positions(layer), codes=codes)
-
-
-def _weight_form(path: str, layer: Any, role: WeightRole) -> WeightForm:
-    name = role.name
-    shape = tuple(int(size) for size in weight_of(raw(layer), name).shape)
-    if len(shape) < 2 or any(axis >= len(shape) for axis in axes_of(role.channel_axis)):
-        raise SpecError(
-            f"{type(raw(layer)).__name__} declares {name!r} with the channel axis "
-            f"{role.channel_axis}, and that of {path!r} has the shape {shape}; expected two axes "
-            "or more, the channel axis among them. Correct its register_weights."
-        )
-    form = WeightForm(name, shape, role.channel_axis, role.lookup, operator=role.operator)
-    chain = layer.transforms.get(name, ()) if isinstance(layer, Compressed) else ()
-    for transform in chain:
-        form = transform.planned(form)
-    return form

@@ -36,7 +36,7 @@ def plan_text(plan: Plan) -> str:
             layer.after.multiply_adds,
         )
         name = f"{layer.path} ({layer.before.kind})"
-        table.add_row(name, "\n".join(done + left), *(f"{n:,}" for n in numbers))
+        table.add_row(name, "\n".join([*done, *left, *layer.notes]), *(f"{n:,}" for n in numbers))
     table.add_section()
     table.add_row("all", "", f"{plan.bytes_before:,}", f"{plan.bytes_after:,}", "", "")
     return text_of(table)

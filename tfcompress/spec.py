@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,56 @@ class Skip:
     """Why a technique leaves a layer as it is."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a joint technique does to one layer.
+
+    Attributes:
+        form: the layer's form afterwards, a `measure.LayerForm`.
+        skip: where the layer was asked for and is left as it is, why.
+        notes: what else there is to say, also of layers that no rule is for.
+    """
+
+    form: Any
+    skip: Skip | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JointTechnique(Technique):
+    """Base of a technique that changes several layers at once, such as `Shrink`.
+
+    It sees the whole model. The layers that it was asked for are given by their identity.
+    """
+
+    @classmethod
+    @abstractmethod
+    def plan_together(
+        cls, model: Any, forms: Mapping[int, Any], asked: Mapping[int, Any]
+    ) -> dict[int, Outcome]:
+        """What becomes of every layer that was asked for or is affected, for their forms so far."""
+
+    @classmethod
+    @abstractmethod
+    def apply_together(cls, model: Any, asked: Mapping[int, Any]) -> list[tuple[Any, Any]]:
+        """Every layer that changes, with the one to put in its place."""
+
+    def plan(self, form: Any) -> Skip:
+        """A reason: a layer by itself is not enough to see."""
+        return Skip(f"{type(self).__name__} sees whole models; use tfcompress.plan")
+
+    def apply(self, layer: Any) -> Any:
+        """Refused: a layer by itself is not enough to change.
+
+        Raises:
+            SpecError: always.
+        """
+        raise SpecError(
+            f"{type(self).__name__} received the layer {layer!r}; expected a whole model, for it "
+            "changes several layers at once. Use tfcompress.apply(model, spec)."
+        )
 
 
 @dataclass(frozen=True)

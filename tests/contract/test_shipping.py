@@ -19,6 +19,8 @@ SETTINGS = {
     "nothing": (),
     "factorize": (tfc.Factorize(3),),
     "factorize, within bytes": (tfc.Factorize(tfc.BudgetShare(0.6)),),
+    "shrink": (tfc.Shrink(0.5),),
+    "shrink, 4 bits": (tfc.Shrink(0.6, multiple=4), tfc.Quantize(4)),
     "prune": (tfc.Prune(0.5),),
     "prune on schedule": (tfc.Prune(0.5, (2, 1), tfc.PolynomialDecay(4, frequency=1)),),
     "8 bits": (tfc.Quantize(8),),

@@ -22,7 +22,7 @@ from tfcompress.export.recurrent import unfused
 from tfcompress.export.signature import Signature, default_signatures
 from tfcompress.export.verify import Inputs, example_inputs, verify
 from tfcompress.export.write import whole_folder
-from tfcompress.plan import form_of
+from tfcompress.layers.forms import form_of
 from tfcompress.report import report_text
 from tfcompress.surgery import walk
 

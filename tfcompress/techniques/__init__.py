@@ -14,6 +14,7 @@ from tfcompress.techniques.factorize import (
     Spatial,
     WeightError,
 )
+from tfcompress.techniques.importance import ByActivation, ByNorm, ByScale
 from tfcompress.techniques.prune import Prune
 from tfcompress.techniques.quantize import (
     AbsMax,
@@ -24,13 +25,17 @@ from tfcompress.techniques.quantize import (
     Quantize,
 )
 from tfcompress.techniques.share import Share
+from tfcompress.techniques.shrink import Shrink
 
-TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Code, Share, Prune, Quantize)
+TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Code, Share, Shrink, Prune, Quantize)
 
 __all__ = [
     "TECHNIQUES",
     "AbsMax",
     "BudgetShare",
+    "ByActivation",
+    "ByNorm",
+    "ByScale",
     "ByteBudget",
     "Channelwise",
     "Code",
@@ -48,6 +53,7 @@ __all__ = [
     "Prune",
     "Quantize",
     "Share",
+    "Shrink",
     "Spatial",
     "WeightError",
 ]

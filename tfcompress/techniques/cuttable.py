@@ -1,0 +1,42 @@
+"""Every kind of layer that Shrink knows: Keras's own, and the factorized ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcompress.layers import FactorizedDense, FactorizedEmbedding
+from tfcompress.measure import LayerForm
+from tfcompress.surgery.dependencies import EVERY_KIND, Axis, Kind, fixed, looks_up, maps
+
+_IN, _OUT = Axis("inputs"), Axis("outputs")
+_FACTORIZED: dict[type, Kind] = {
+    FactorizedDense: Kind(
+        maps,
+        fixed(left=(_IN, None), right=(None, _OUT), bias=(_OUT,)),
+        "outputs",
+        {"outputs": "units"},
+    ),
+    FactorizedEmbedding: Kind(
+        looks_up, fixed(left=(None, None), right=(None, _OUT)), "outputs", {"outputs": "output_dim"}
+    ),
+}
+KNOWN: dict[type, Kind] = {**EVERY_KIND, **_FACTORIZED}
+_BY_NAME = {cls.__name__: kind for cls, kind in _FACTORIZED.items()}
+
+
+def kind_of(layer: Any) -> Kind | None:
+    """How the layer is cut, or None."""
+    return KNOWN.get(type(layer))
+
+
+def kind_after(form: LayerForm) -> Kind | None:
+    """The same for what earlier techniques will have made of the layer."""
+    if form.kind == type(form.layer).__name__:
+        return kind_of(form.layer)
+    return _BY_NAME.get(form.kind)  # of a wrapper, the kind is that of the layer inside
+
+
+def cuttable(layer: Any) -> bool:
+    """Whether Shrink can remove units of such a layer."""
+    kind = kind_of(layer)
+    return kind is not None and kind.units is not None
