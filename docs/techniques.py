@@ -10,10 +10,14 @@ from typing import Any
 
 import tfcompress as tfc
 from tests.layer_kinds import KINDS, Kind
+from tfcompress.keras import keras
 
 PAGE = Path(__file__).with_suffix(".md")
 SETTINGS: dict[str, Any] = {
     "Factorize": tfc.Factorize(rank=4),
+    "Code": tfc.Code(codes=2, centroids=4),
+    "Share": tfc.Share(tfc.QuotientRemainder(4)),
+    "Shrink": tfc.Shrink(keep=0.5),
     "Prune": tfc.Prune(sparsity=0.5),
     "Prune in blocks": tfc.Prune(sparsity=0.5, block=(2, 1)),
     "Quantize, 8 bits": tfc.Quantize(bits=8),
@@ -38,13 +42,20 @@ def page() -> str:
     """The page's text."""
     rows = [["layer", *SETTINGS], ["---"] * (len(SETTINGS) + 1)]
     for name, kind in KINDS.items():
-        model = kind.build()
+        model = _followed(kind.build())
         rows.append([name, *(_cell(model, kind, setting) for setting in SETTINGS.values())])
     return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+def _followed(model: Any) -> Any:
+    """The model with a layer behind it: units that are a model's outputs nobody could remove."""
+    behind = keras.layers.Dense(1, name="behind")
+    return keras.Model(model.input, behind(keras.layers.Flatten()(model.output)))
+
+
 def _cell(model: Any, kind: Kind, technique: Any) -> str:
-    rule = tfc.rule(tfc.by_type(kind.where), technique)
+    where = kind.units or kind.where if isinstance(technique, tfc.Shrink) else kind.where
+    rule = tfc.rule(tfc.by_type(where) & ~tfc.by_name("behind"), technique)
     rows = [row for row in tfc.plan(model, tfc.Spec([rule])).layers if _asked(row)]
     reasons = {reason.split(": ", 1)[-1] for row in rows for reason in row.skipped}
     return "; ".join(sorted(reasons)) or "yes"

@@ -46,6 +46,7 @@ class Kind:
         weights: names of its weights, below the layer that a rule finds.
         counted: whether the multiply-adds of a file count exactly these weights.
         stored: whether a file can hold its weights in 8 bits.
+        units: the class whose units can be removed, where that is not `where`.
     """
 
     build: Callable[[], Any]
@@ -53,6 +54,7 @@ class Kind:
     weights: tuple[str, ...] = ("kernel",)
     counted: bool = True
     stored: bool = True
+    units: str = ""
 
 
 def _model(make: Callable[[], Any], *shape: int) -> Callable[[], Any]:
@@ -99,7 +101,9 @@ KINDS: dict[str, Kind] = {
         _model(lambda: _layers.EinsumDense("abc,bcd->abd", (3, 32)), 3, 32),
         "EinsumDense",
     ),
-    "MultiHeadAttention": Kind(_attention, "EinsumDense", counted=False),
+    "MultiHeadAttention": Kind(
+        _attention, "EinsumDense", counted=False, units="MultiHeadAttention"
+    ),
     "Conv1D": Kind(_model(lambda: _layers.Conv1D(8, 4, activation="relu"), 7, 8), "Conv1D"),
     "Conv2D": Kind(_model(lambda: _layers.Conv2D(8, 2, strides=2), 6, 6, 8), "Conv2D"),
     "Conv1DTranspose": Kind(
