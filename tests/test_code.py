@@ -195,7 +195,7 @@ def test_what_is_stored_is_codes_and_codebooks_and_only_these_train():
     (now,) = tfc.plan(student, tfc.Spec([tfc.rule(tfc.by_name("table"), tfc.Quantize(32))])).layers
     assert now.before.bytes == row.after.bytes
     (quantized,) = tfc.plan(embedding(), spec(tfc.Code(4, 32), tfc.Quantize(8))).layers
-    assert quantized.after.bytes == 300 * 4 + 4 * 32 * (4 + 4)  # a scale for each centroid
+    assert quantized.after.bytes == 300 * 4 + 4 * 32 * (4 + 12)  # a scale for each centroid
 
 
 def test_a_table_keeps_its_mask_its_name_and_whether_it_trains():

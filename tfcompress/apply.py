@@ -64,7 +64,7 @@ def _carried_out(model: Any, planned: Plan) -> Any:
 
 def _stages(planned: Plan) -> list[tuple[type[Technique], ...]]:
     """The techniques in turns: joint ones see the layers that those before them have made."""
-    used = {type(step) for layer in planned.layers for step in layer.steps}
+    used = {step.kind for layer in planned.layers for step in layer.steps}
     turns: list[tuple[type[Technique], ...]] = [()]
     for kind in (kind for kind in TECHNIQUES if kind in used):
         if issubclass(kind, JointTechnique):
@@ -79,7 +79,7 @@ def _stage(
 ) -> tuple[Replacements, set[str]]:
     at = {held.path: held.layer for held in walk(model)}
     steps = {
-        layer.path: [step for step in layer.steps if isinstance(step, kinds)]
+        layer.path: [step for step in layer.steps if step.kind in kinds]
         for layer in planned.layers
     }
     if issubclass(kinds[0], JointTechnique):

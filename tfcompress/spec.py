@@ -22,6 +22,11 @@ class Technique(Value):
     `plan` only looks; `apply` does what `plan` said, on a layer that may be changed.
     """
 
+    @property
+    def kind(self) -> type[Technique]:
+        """The class in whose turn it is applied."""
+        return type(self)
+
     def knows(self, layer: Any) -> bool:
         """Whether it takes this layer although its class declares no compressible weights."""
         del layer

@@ -6,7 +6,7 @@ import small_models
 import tf_keras as keras
 
 import tfcompress as tfc
-from tfcompress.export.quantize import stored_weights
+from tfcompress.export.find import stored_weights
 from tfcompress.keras import tf
 from tfcompress.surgery import walk
 

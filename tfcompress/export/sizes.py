@@ -72,8 +72,8 @@ def multiply_adds(content: bytes) -> dict[str, int]:
 
 def _operator_multiply_adds(model: Any, graph: Any, operator: Any) -> int:
     name = flatbuffer.operator_name(model, operator)
-    shapes = [graph.tensors[i].shape for i in operator.inputs if i >= 0]
-    out = int(np.prod(graph.tensors[operator.outputs[0]].shape))
+    shapes = [_shape(graph.tensors[i]) for i in operator.inputs if i >= 0]
+    out = int(np.prod(_shape(graph.tensors[operator.outputs[0]])))
     if name in _MATRIX:
         return out * int(shapes[0][-1])
     if name == "CONV_2D":
@@ -81,6 +81,11 @@ def _operator_multiply_adds(model: Any, graph: Any, operator: Any) -> int:
     if name == "DEPTHWISE_CONV_2D":
         return out * int(np.prod(shapes[1][1:3]))
     return 0
+
+
+def _shape(tensor: Any) -> Any:
+    # What MATRIX_DIAG gives has none in a file.
+    return tensor.shape if tensor.shape is not None else [1]
 
 
 def operators(content: bytes) -> dict[str, int]:

@@ -102,9 +102,9 @@ class Product(Combine):
     def outer_in_file(self, vectors: Any, first: Any, second: Any) -> Any:
         """The first product as one of matrices: a vector on the diagonal, times the table."""
         width, count = vectors.shape[1], first.shape[0]
-        diagonal = tf.reshape(
-            vectors[:, :, tf.newaxis] * tf.eye(width, dtype=vectors.dtype), [-1, width]
-        )
+        # A diagonal has no shape in a file; with one, what follows has it, too.
+        rows = -1 if vectors.shape[0] is None else vectors.shape[0] * width
+        diagonal = tf.reshape(tf.linalg.diag(vectors), [rows, width])
         scaled = tf.reshape(tf.matmul(diagonal, first, transpose_b=True), [-1, width, count])
         flat = tf.reshape(tf.transpose(scaled, [0, 2, 1]), [-1, width])
         scores = tf.matmul(flat, second, transpose_b=True)

@@ -189,6 +189,11 @@ class Fitted(Technique):
     technique: Factorize
     inputs: Inputs
 
+    @property
+    def kind(self) -> type[Technique]:
+        """That of the technique."""
+        return self.technique.kind
+
     def __repr__(self) -> str:
         return repr(self.technique)
 
