@@ -108,7 +108,7 @@ def example_inputs(model: Any, signatures: Mapping[str, Signature]) -> dict[str,
     """
     rng = np.random.default_rng(0)
     looks_up = any(isinstance(raw(held.layer), _TABLES) for held in walk(model))
-    draw = rng.uniform if looks_up else rng.normal
+    draw: Callable[..., Any] = rng.uniform if looks_up else rng.normal
     floats = partial(draw, 0.0, 2.0 if looks_up else 1.0)
     return {
         name: [{k: _example(spec, rng, floats) for k, spec in s.inputs.items()} for _ in range(4)]
@@ -116,8 +116,8 @@ def example_inputs(model: Any, signatures: Mapping[str, Signature]) -> dict[str,
     }
 
 
-def _example(spec: Any, rng: np.random.Generator, floats: Callable[..., Array]) -> Array:
+def _example(spec: Any, rng: np.random.Generator, floats: Callable[..., Any]) -> Array:
     shape = [3 if size is None else size for size in spec.shape]
     if spec.dtype.is_floating:
-        return floats(size=shape).astype(spec.dtype.as_numpy_dtype)
+        return np.asarray(floats(size=shape), spec.dtype.as_numpy_dtype)
     return rng.integers(0, 2, size=shape).astype(spec.dtype.as_numpy_dtype)
