@@ -66,7 +66,7 @@ def teacher_folder(teacher, data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def recipe(teacher_folder):
-    return replace(RECIPE, teachers={str(teacher_folder): 1.0})
+    return replace(RECIPE, teachers={str(teacher_folder): 0.5, f"{teacher_folder}/": 0.5})
 
 
 @pytest.fixture(scope="module")
@@ -144,14 +144,14 @@ def test_student_and_teacher_are_asked_about_the_same_positions(teacher):
     windows = np.random.default_rng(4).integers(1, N_ITEMS + 1, (8, LENGTH + 1)).astype(np.int32)
     whole, shifted = student_of(teacher, {}), student_of(teacher, {})
     shifted.shift.assign_add(np.ones(16))
-    outputs = forward_on(positions=20, fresh=4)(whole, [teacher], windows)
+    outputs = forward_on(positions=20, fresh=4)(whole, teacher, windows)
     assert outputs.student.shape == (20, N_ITEMS + 1)
-    alone = forward_on(positions=20, fresh=4)(whole, [whole], windows)
+    alone = forward_on(positions=20, fresh=4)(whole, whole, windows)
     np.testing.assert_allclose(alone.student, alone.teacher, atol=1e-4)
-    both = forward_on(20, 4, shares=(0.25, 0.75))(whole, [whole, shifted], windows)
+    both = forward_on(20, 4, shares=(0.25, 0.75))(whole, (whole, shifted), windows)
     own, other = tf.nn.softmax(both.student).numpy(), tf.nn.softmax(both.teacher).numpy()
     assert np.abs(own - other).max() > 1e-3
-    same = forward_on(20, 4, shares=(0.25, 0.75))(whole, [whole, whole], windows)
+    same = forward_on(20, 4, shares=(0.25, 0.75))(whole, (whole, whole), windows)
     np.testing.assert_allclose(tf.nn.softmax(same.student), tf.nn.softmax(same.teacher), atol=1e-5)
     assert np.isfinite(outputs.loss)
 

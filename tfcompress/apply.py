@@ -79,8 +79,7 @@ def _stage(
 ) -> tuple[Replacements, set[str]]:
     at = {held.path: held.layer for held in walk(model)}
     steps = {
-        layer.path: [step for step in layer.steps if step.kind in kinds]
-        for layer in planned.layers
+        layer.path: [step for step in layer.steps if step.kind in kinds] for layer in planned.layers
     }
     if issubclass(kinds[0], JointTechnique):
         asked = {id(at[path]): several[0] for path, several in steps.items() if several}

@@ -219,7 +219,8 @@ def forward_on(
         (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", 2022).
     """
 
-    def forward(student: MobileSASRec, teachers: Sequence[SASRec], windows: Any) -> Outputs:
+    def forward(student: MobileSASRec, teachers: Any, windows: Any) -> Outputs:
+        teachers = teachers if isinstance(teachers, tuple) else (teachers,)  # one comes alone
         targets, histories = windows[:, -fresh:], _thinned(windows[:, :-1], dropped)
         places = tf.random.shuffle(tf.where(tf.not_equal(histories[:, -fresh:], 0)))[:positions]
         hidden = student.hidden(histories[:, -student.config.length :], rows=fresh, training=True)
