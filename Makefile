@@ -43,8 +43,10 @@ artifacts: $(DEMO)  ## Train the teachers and the mobile model anew, in full (ab
 	@$(PYTHON) -m experiments.compress --config=experiments/configs/mobile.json \
 	  --out=saved_models/ml1m-mobile --work=build/mobile --split=test
 
-bench: $(DEMO)  ## Measure what a training step costs more, beside TF-MOT.
+bench: $(DEMO)  ## Measure training steps beside TF-MOT, tall tables, and scores of stored tables.
 	@$(PYTHON) -m benchmarks.training_step
+	@$(PYTHON) -m benchmarks.factorize
+	@$(PYTHON) -m benchmarks.table_scores
 
 clean:  ## Remove everything that make made, .venv included.
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -42,6 +42,7 @@ def page() -> str:
     """The page's text."""
     rows = [["layer", *SETTINGS], ["---"] * (len(SETTINGS) + 1)]
     for name, kind in KINDS.items():
+        keras.backend.reset_uids()  # reasons hold the names of layers, which Keras numbers
         model = _followed(kind.build())
         rows.append([name, *(_cell(model, kind, setting) for setting in SETTINGS.values())])
     return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
