@@ -149,10 +149,10 @@ def _train(
 ) -> dict[str, Any]:
     distiller = tfc.distill(
         student,
-        teachers,
+        tfc.Teachers(teachers, tuple(recipe.teachers.values())),
         recipe.temperature,
         recipe.weight,
-        forward_on(recipe.positions, recipe.fresh, tuple(recipe.teachers.values()), recipe.dropped),
+        forward_on(recipe.positions, recipe.fresh, recipe.dropped),
     )
     length = student.config.length
     evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)

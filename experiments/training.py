@@ -25,8 +25,8 @@ class TrainingConfig:
       epochs: passes over the windows; the learning rate reaches zero at the end of the last.
       peak_learning_rate: Adam's, reached after the warm-up.
       warmup_steps: steps of linear warm-up.
-      xla: whether XLA compiles the step. Measured: it halves one of distillation, whose work is
-        passes over scores; it does nothing for one whose number of positions varies.
+      xla: whether XLA compiles the step. It is for a distillation, whose work is passes over
+        scores of fixed shape; a step with a varying number of positions gains nothing.
 
     Raises:
       ValueError: if a field is out of range.

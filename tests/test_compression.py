@@ -146,13 +146,9 @@ def test_student_and_teacher_are_asked_about_the_same_positions(teacher):
     shifted.shift.assign_add(np.ones(16))
     outputs = forward_on(positions=20, fresh=4)(whole, teacher, windows)
     assert outputs.student.shape == (20, N_ITEMS + 1)
-    alone = forward_on(positions=20, fresh=4)(whole, whole, windows)
-    np.testing.assert_allclose(alone.student, alone.teacher, atol=1e-4)
-    both = forward_on(20, 4, shares=(0.25, 0.75))(whole, (whole, shifted), windows)
-    own, other = tf.nn.softmax(both.student).numpy(), tf.nn.softmax(both.teacher).numpy()
-    assert np.abs(own - other).max() > 1e-3
-    same = forward_on(20, 4, shares=(0.25, 0.75))(whole, (whole, whole), windows)
-    np.testing.assert_allclose(tf.nn.softmax(same.student), tf.nn.softmax(same.teacher), atol=1e-5)
+    both = forward_on(positions=20, fresh=4)(whole, (whole, shifted), windows)
+    np.testing.assert_allclose(both.student, both.teacher[0], atol=1e-4)
+    assert np.abs(both.student - both.teacher[1]).max() > 0.1
     assert np.isfinite(outputs.loss)
 
 

@@ -10,7 +10,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 import tfcompress as tfc
-from tfcompress.surgery.dependencies import Axis, Units, kernel_multiply_adds
+from tfcompress.layers.positions import kernel_multiply_adds
+from tfcompress.surgery.dependencies import Axis, Units
 from tfcompress.surgery.dependencies.activations import mixes_channels
 from tfcompress.techniques.importance import powers_along, summed_at
 

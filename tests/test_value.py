@@ -33,8 +33,10 @@ def test_an_unknown_type_is_named_with_the_known_ones():
         from_data({"type": "Pare", "left": 1})
 
 
-@pytest.mark.parametrize("name", ["Value", "Technique", "Predicate", "Schedule", "Rank", None])
-def test_an_abstract_class_is_not_a_type(name):
+@pytest.mark.parametrize(
+    "name", ["Value", "Technique", "Predicate", "Schedule", "Rank", "Fitted", None]
+)
+def test_an_abstract_class_or_one_for_no_file_is_not_a_type(name):
     with pytest.raises(tfc.SpecError, match=f"Received the type {name!r}"):
         from_data({"type": name})
 

@@ -13,13 +13,18 @@ from tfcompress.errors import SpecError
 
 
 class Value:
-    """Base class; every concrete subclass (a frozen dataclass) is known by its class name."""
+    """Base class; every concrete subclass (a frozen dataclass) is known by its class name.
+
+    One that is declared with `written=False` is for work in progress, and in no file.
+    """
 
     _known: ClassVar[dict[str, type[Value]]] = {}
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, written: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not any(getattr(getattr(cls, n), "__isabstractmethod__", False) for n in dir(cls)):
+        if written and not any(
+            getattr(getattr(cls, n), "__isabstractmethod__", False) for n in dir(cls)
+        ):
             Value._known[cls.__name__] = cls
 
 

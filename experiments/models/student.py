@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from experiments.models.mobile import MixingBlock, MobileConfig, MobileSASRec, R
 from experiments.models.sasrec import Block, SASRec
 from tfcompress import Outputs
 from tfcompress.distillation import Forward
-from tfcompress.surgery import children, walk
+from tfcompress.surgery import children, listening, walk
 
 Array = npt.NDArray[np.float32]
 # How long the score's constant part is, on which the items' biases ride. A hidden vector's other
@@ -166,23 +164,12 @@ def _leaves(model: MobileSASRec) -> list[Any]:
 
 def _spoken(model: MobileSASRec, histories: Any) -> list[Array]:
     """For each block what its units say in the rows that count: float32 [n, width]."""
-    heard: list[list[Any]] = []
-    for block in _blocks(model):
-        heard.append([])
-        block.ff2.call = partial(_overheard, heard[-1], block.ff2.call)
-    try:
+    heard: list[Array] = []
+    layers = [block.ff2 for block in _blocks(model)]
+    with listening([(layer, lambda units, _: heard.append(units.numpy())) for layer in layers]):
         model.hidden(histories, rows=1)
-    finally:
-        for block in _blocks(model):
-            del block.ff2.call
-    real = histories != 0
-    rows = [units[0].numpy() for units in heard]
-    return [*(units[real] for units in rows[:-1]), rows[-1][:, -1]]
-
-
-def _overheard(heard: list[Any], call: Any, x: Any) -> Any:
-    heard.append(x)
-    return call(x)
+    *inner, last = heard
+    return [*(units[histories != 0] for units in inner), last[:, -1]]
 
 
 def _keep_units(
@@ -200,9 +187,7 @@ def _keep_units(
     new.ff2.set_weights([fitted[:-1], fitted[-1]])
 
 
-def forward_on(
-    positions: int, fresh: int, shares: Sequence[float] = (1.0,), dropped: float = 0.0
-) -> Forward:
+def forward_on(positions: int, fresh: int, dropped: float = 0.0) -> Forward:
     """One pass of student and teachers on so many random positions of a batch of windows.
 
     Scoring the catalogue is by far the largest part of a step; a sample of positions gives the
@@ -213,7 +198,6 @@ def forward_on(
       positions: how many are scored in a step, at most.
       fresh: they are among the last so many of each window. A file answers for the last place of a
         history alone; what is learnt far before it is of little use.
-      shares: of each teacher in the mean of their distributions.
       dropped: share of events left out of the histories that all read, others at every step. A
         teacher has an answer to any history; so the student sees more of them than there are
         (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", 2022).
@@ -231,20 +215,9 @@ def forward_on(
         loss = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(known), 1.0)
         seen = [tf.gather_nd(one.hidden(histories, rows=fresh), places) for one in teachers]
         taught = [one.item_logits(rows) for one, rows in zip(teachers, seen, strict=True)]
-        return Outputs(loss, logits, _together(taught, shares))
+        return Outputs(loss, logits, taught)
 
     return forward
-
-
-def _together(logits: Sequence[Any], shares: Sequence[float]) -> Any:
-    """Logits of the mean of several distributions: float32 [n, items] each, and together."""
-    if len(logits) == 1:
-        return logits[0]
-    parts = [
-        tf.nn.log_softmax(one) + float(np.log(share))
-        for one, share in zip(logits, shares, strict=True)
-    ]
-    return tf.reduce_logsumexp(tf.stack(parts), axis=0)
 
 
 def _thinned(histories: Any, dropped: float) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,8 @@ from tfcompress.calibration.inputs import Counts, Inputs, SecondMoments
 from tfcompress.errors import SpecError
 from tfcompress.keras import keras, tf
 from tfcompress.layers.einsum import Equation
-from tfcompress.surgery import walk
+from tfcompress.surgery import listening, walk
+from tfcompress.surgery.listen import Note
 from tfcompress.where import Predicate
 
 
@@ -136,7 +136,7 @@ def calibrate(
         )
     seen = {path: _RECORDERS[type(layer)].start(layer) for path, layer in chosen.items()}
     count = 0
-    with _recording({path: (chosen[path], seen[path]) for path in chosen}):
+    with listening([(layer, _note(layer, seen[path])) for path, layer in chosen.items()]):
         for batch in batches:
             count += 1
             _ = call(model, batch) if call else model(batch, training=False)
@@ -145,27 +145,6 @@ def calibrate(
     return Calibration(seen)
 
 
-@contextmanager
-def _recording(chosen: Mapping[str, tuple[Any, Inputs]]) -> Iterator[None]:
-    eagerly = tf.config.functions_run_eagerly()
-    # A traced call would record symbols once, and nothing after that.
-    tf.config.run_functions_eagerly(True)
-    try:
-        for layer, seen in chosen.values():
-            # Past Keras's tracking, and beside the class's own method, which comes back below.
-            vars(layer)["call"] = _recorded(layer, seen)
-        yield
-    finally:
-        for layer, _ in chosen.values():
-            vars(layer).pop("call", None)
-        tf.config.run_functions_eagerly(eagerly)
-
-
-def _recorded(layer: Any, seen: Inputs) -> Callable[..., Any]:
-    call, read = layer.call, _RECORDERS[type(layer)].read
-
-    def recorded(inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        seen.add(read(layer, inputs).numpy())
-        return call(inputs, *args, **kwargs)
-
-    return recorded
+def _note(layer: Any, seen: Inputs) -> Note:
+    read = _RECORDERS[type(layer)].read
+    return lambda inputs, outputs: seen.add(read(layer, inputs).numpy())

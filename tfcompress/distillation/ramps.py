@@ -36,7 +36,25 @@ Setting = float | Ramp
 
 
 @dataclass(frozen=True)
-class LinearRamp(Ramp):
+class _Between(Ramp):
+    """From `start` to `end`, constant before and after."""
+
+    start: float
+    end: float
+    steps: int
+    begin: int = 0
+
+    def __post_init__(self) -> None:
+        _check_ends(self)
+
+    @property
+    def extremes(self) -> tuple[float, float]:
+        """The smaller and the larger end."""
+        return min(self.start, self.end), max(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class LinearRamp(_Between):
     """From `start` to `end` in a straight line, constant before and after.
 
     Args:
@@ -53,26 +71,13 @@ class LinearRamp(Ramp):
         0.25
     """
 
-    start: float
-    end: float
-    steps: int
-    begin: int = 0
-
-    def __post_init__(self) -> None:
-        _check_ends(self)
-
     def at(self, step: Any) -> Any:
         """The number at a training step: a float32 scalar."""
         return self.start + (self.end - self.start) * progress(step, self.begin, self.steps)
 
-    @property
-    def extremes(self) -> tuple[float, float]:
-        """The smaller and the larger end."""
-        return min(self.start, self.end), max(self.start, self.end)
-
 
 @dataclass(frozen=True)
-class CosineRamp(Ramp):
+class CosineRamp(_Between):
     """From `start` to `end` along half a wave of the cosine: slow, fast, slow.
 
     Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017).
@@ -91,23 +96,10 @@ class CosineRamp(Ramp):
         2.5
     """
 
-    start: float
-    end: float
-    steps: int
-    begin: int = 0
-
-    def __post_init__(self) -> None:
-        _check_ends(self)
-
     def at(self, step: Any) -> Any:
         """The number at a training step: a float32 scalar."""
         share = (1.0 - tf.cos(math.pi * progress(step, self.begin, self.steps))) / 2.0
         return self.start + (self.end - self.start) * share
-
-    @property
-    def extremes(self) -> tuple[float, float]:
-        """The smaller and the larger end."""
-        return min(self.start, self.end), max(self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -192,7 +184,7 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _check_ends(ramp: LinearRamp | CosineRamp) -> None:
+def _check_ends(ramp: _Between) -> None:
     for name in ("start", "end"):
         _check_finite(ramp, name, getattr(ramp, name))
     counts = _is_count(ramp.steps) and _is_count(ramp.begin)

@@ -46,7 +46,7 @@ def like_ids(rows: Any, ids: Any) -> Any:
 
 
 class Lowered(Layer):  # type: ignore[misc]
-    """An Embedding or FactorizedEmbedding that looks its rows up with `look_up`."""
+    """An Embedding, or the layer in its place, that looks its rows up with `look_up`."""
 
     def __init__(self, table: Any) -> None:
         super().__init__(name=table.name)
@@ -55,8 +55,8 @@ class Lowered(Layer):  # type: ignore[misc]
 
     def call(self, ids: Any) -> Any:
         """Rows of the ids."""
-        if isinstance(self.table, FactorizedEmbedding):
-            rows = tf.matmul(look_up(self.table.left, ids), self.table.right)
+        if isinstance(self.table, TableLayer):
+            rows = self.table.rows(tf.reshape(tf.cast(ids, tf.int32), [-1]), _IN_FILE)
         else:
             rows = look_up(self.table.embeddings, ids)
         return like_ids(rows, ids)
@@ -93,12 +93,7 @@ _IN_FILE = Operators(look_up, count_below, codes_by_column)
 
 
 class LoweredTable(Lowered):
-    """A table of codes or of shared rows, read and scored with operators that LiteRT has."""
-
-    def call(self, ids: Any) -> Any:
-        """Rows of the ids."""
-        flat = tf.reshape(tf.cast(ids, tf.int32), [-1])
-        return like_ids(self.table.rows(flat, _IN_FILE), ids)
+    """A table of codes or of shared rows, scored with operators that LiteRT has."""
 
     @property
     def embeddings(self) -> Any:

@@ -14,13 +14,13 @@ from tfcompress.errors import ExportError
 from tfcompress.export.runtime import LiteModel
 from tfcompress.export.signature import Signature
 from tfcompress.keras import keras, tf
-from tfcompress.layers import FactorizedEmbedding
+from tfcompress.layers import TableLayer
 from tfcompress.layers.compressed import raw
 from tfcompress.surgery import walk
 
 Inputs = Mapping[str, Any]
 Array = np.ndarray[Any, Any]
-_TABLES = (keras.layers.Embedding, FactorizedEmbedding)
+_TABLES = (keras.layers.Embedding, TableLayer)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfcompress.keras import keras, tf
+from tfcompress.layers.table import IN_KERAS, Operators, TableLayer
 from tfcompress.layers.weights import register_weights
 
 
@@ -80,7 +81,7 @@ def _matmul(inputs: Any, kernel: Any) -> Any:
 
 
 @keras.utils.register_keras_serializable("tfcompress")
-class FactorizedEmbedding(keras.layers.Layer):  # type: ignore[misc]
+class FactorizedEmbedding(TableLayer):
     """A table of limited rank: row `i` is `left[i] @ right`.
 
     Lan et al., "ALBERT" (2019), section 3.1.
@@ -100,12 +101,8 @@ class FactorizedEmbedding(keras.layers.Layer):  # type: ignore[misc]
     def __init__(
         self, input_dim: int, output_dim: int, rank: int, mask_zero: bool = False, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.input_dim = input_dim
-        self.output_dim = output_dim
+        super().__init__(input_dim, output_dim, mask_zero, **kwargs)
         self.rank = rank
-        self.mask_zero = mask_zero
-        self.supports_masking = mask_zero
 
     def build(self, input_shape: Any = None) -> None:
         """Adds the factors."""
@@ -113,10 +110,9 @@ class FactorizedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         self.right = self.add_weight(name="right", shape=(self.rank, self.output_dim))
         super().build(input_shape)
 
-    def call(self, inputs: Any) -> Any:
-        """Ids `[...]` to rows `[..., output_dim]`."""
-        ids = inputs if inputs.dtype in (tf.int32, tf.int64) else tf.cast(inputs, tf.int32)
-        return _matmul(tf.gather(self.left, ids), self.right)
+    def rows(self, ids: Any, using: Operators = IN_KERAS) -> Any:
+        """Rows `[n, output_dim]` of ids, int32 `[n]`."""
+        return tf.matmul(using.gather(self.left, ids), self.right)
 
     @property
     def embeddings(self) -> Any:
@@ -129,23 +125,9 @@ class FactorizedEmbedding(keras.layers.Layer):  # type: ignore[misc]
             tf.matmul(vectors, self.right, transpose_b=True), self.left, transpose_b=True
         )
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """Which ids are not 0, where `mask_zero` asks for it."""
-        return tf.not_equal(inputs, 0) if self.mask_zero else None
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The ids' shape with `output_dim` behind it."""
-        return tf.TensorShape(input_shape).concatenate(self.output_dim)
-
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {
-            **super().get_config(),
-            "input_dim": self.input_dim,
-            "output_dim": self.output_dim,
-            "rank": self.rank,
-            "mask_zero": self.mask_zero,
-        }
+        return {**super().get_config(), "rank": self.rank}
 
 
 register_weights(FactorizedDense, left=1, right=1)

@@ -8,11 +8,10 @@ import numpy as np
 
 from tfcompress.errors import SpecError
 from tfcompress.layers.compressed import Compressed, raw
-from tfcompress.layers.positions import positions
+from tfcompress.layers.positions import kernel_multiply_adds, positions
 from tfcompress.layers.weights import WeightRole, weight_of, weight_roles
 from tfcompress.measure import LayerForm, WeightForm, axes_of
 from tfcompress.surgery import Held, children
-from tfcompress.surgery.dependencies import kernel_multiply_adds
 
 
 def own_weights(layer: Any) -> list[Any]:

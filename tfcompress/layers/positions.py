@@ -32,6 +32,30 @@ def positions(layer: Any) -> int:
     return count(inner, shape)
 
 
+_KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel", "recurrent_kernel")
+
+
+def is_kernel(name: str) -> bool:
+    """Whether a weight of that name is multiplied with the inputs."""
+    return name in _KERNELS
+
+
+def kernel_multiply_adds(layer: Any) -> int:
+    """For one example, of a layer whose kernels nobody declared: as their names say.
+
+    A recurrent cell counts one step, for it does not know how many there are.
+
+    Example:
+        >>> conv = keras.layers.Conv3D(4, 3)
+        >>> _ = conv(keras.backend.zeros((1, 4, 4, 4, 2)))
+        >>> kernel_multiply_adds(conv)  # 8 places of 3 x 3 x 3 x 2 x 4
+        1728
+    """
+    own = [*layer._trainable_weights, *layer._non_trainable_weights]
+    kernels = [v for v in own if is_kernel(v.name.split(":")[0].rsplit("/", 1)[-1])]
+    return positions(layer) * sum(math.prod(v.shape) for v in kernels) if kernels else 0
+
+
 def input_shape(layer: Any) -> Shape | None:
     """Shape of the layer's first input, batch first, sizes that may vary None; or None."""
     for one in (layer, raw(layer)):
@@ -76,6 +100,7 @@ _layers = keras.layers
 _COUNTS: dict[type, Callable[[Any, Shape], int]] = {
     _layers.Conv1D: _places,
     _layers.Conv2D: _places,
+    _layers.Conv3D: _places,
     _layers.Conv1DTranspose: _spatial,  # each place of the input meets the whole kernel
     _layers.Conv2DTranspose: _spatial,
     _layers.DepthwiseConv1D: _places,

@@ -5,7 +5,17 @@ holds layers (subclassed models, TFRS models, custom layers) is changed attribut
 """
 
 from tfcompress.surgery.copying import copy_model
+from tfcompress.surgery.listen import listening
 from tfcompress.surgery.replace import Replacements, replace_layers
 from tfcompress.surgery.walk import Held, children, is_network, walk
 
-__all__ = ["Held", "Replacements", "children", "copy_model", "is_network", "replace_layers", "walk"]
+__all__ = [
+    "Held",
+    "Replacements",
+    "children",
+    "copy_model",
+    "is_network",
+    "listening",
+    "replace_layers",
+    "walk",
+]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from tfcompress.errors import SpecError
-from tfcompress.keras import keras, tf
-from tfcompress.surgery import walk
+from tfcompress.keras import keras
+from tfcompress.surgery import listening, walk
+from tfcompress.surgery.listen import Note
 from tfcompress.techniques.cuttable import cuttable
 
 Measures = tuple[tuple[str, tuple[float, ...]], ...]
@@ -24,16 +24,13 @@ def mean_magnitudes(
     Raises:
         SpecError: no batch.
     """
-    recorders = {
-        item.path: _Recorder() for item in walk(model) if cuttable(item.layer) and item.layer.built
-    }
-    layers = {item.path: item.layer for item in walk(model)}
+    cut = [item for item in walk(model) if cuttable(item.layer) and item.layer.built]
+    recorders = {item.path: _Recorder() for item in cut}
     count = 0
-    with _eagerly():
+    with listening([_note(item.layer, recorders[item.path]) for item in cut]):
         for batch in batches:
             count += 1
-            with _listening({path: layers[path] for path in recorders}, recorders):
-                forward(model, batch) if forward is not None else model(batch)
+            forward(model, batch) if forward is not None else model(batch)
     if not count:
         raise SpecError("ByActivation.measure received no batch; expected at least one.")
     return tuple((path, one.means()) for path, one in recorders.items() if one.count)
@@ -56,43 +53,12 @@ class _Recorder:
         return tuple(float(value) for value in self.total / self.count)
 
 
-@contextmanager
-def _eagerly() -> Iterator[None]:
-    before = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(before)
-
-
-@contextmanager
-def _listening(layers: dict[str, Any], recorders: dict[str, _Recorder]) -> Iterator[None]:
-    # Past Keras's tracking of attributes, and gone again afterwards.
-    heard = []
-    try:
-        for path, layer in layers.items():
-            heard.append(_heard(layer))
-            vars(heard[-1])["call"] = _recording(layer, heard[-1].call, recorders[path])
-        yield
-    finally:
-        for one in heard:
-            vars(one).pop("call", None)
-
-
-def _heard(layer: Any) -> Any:
+def _note(layer: Any, recorder: _Recorder) -> tuple[Any, Note]:
     # Heads are seen where they go into the output projection.
-    return layer._output_dense if isinstance(layer, keras.layers.MultiHeadAttention) else layer
+    if isinstance(layer, keras.layers.MultiHeadAttention):
+        return layer._output_dense, lambda inputs, outputs: recorder.add(inputs, -2)
+    return layer, lambda inputs, outputs: recorder.add(_first(outputs), -1)
 
 
-def _recording(layer: Any, call: Callable[..., Any], recorder: _Recorder) -> Callable[..., Any]:
-    heads = isinstance(layer, keras.layers.MultiHeadAttention)
-
-    @tf.autograph.experimental.do_not_convert
-    def recorded(inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        outputs = call(inputs, *args, **kwargs)
-        first = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-        recorder.add(inputs if heads else first, -2 if heads else -1)
-        return outputs
-
-    return recorded
+def _first(outputs: Any) -> Any:
+    return outputs[0] if isinstance(outputs, (list, tuple)) else outputs

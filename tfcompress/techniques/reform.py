@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.layers.positions import is_kernel
 from tfcompress.measure import LayerForm
-from tfcompress.surgery.dependencies import Cuts, Kind, attribute, is_kernel, owner
+from tfcompress.surgery.dependencies import Cuts, Kind, attribute, owner
 
 Shape = tuple[int, ...]
 

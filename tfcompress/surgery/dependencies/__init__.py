@@ -7,7 +7,6 @@ names, concatenating puts them in a row. A cut is a set of names; every axis of 
 the names of its entries, so that it knows which of them go.
 """
 
-from tfcompress.surgery.dependencies.costs import is_kernel, kernel_multiply_adds
 from tfcompress.surgery.dependencies.follow import EVERY_KIND, trace
 from tfcompress.surgery.dependencies.groups import Group, Member, Scales, groups_of, units_of
 from tfcompress.surgery.dependencies.kinds import (
@@ -37,8 +36,6 @@ __all__ = [
     "attribute",
     "fixed",
     "groups_of",
-    "is_kernel",
-    "kernel_multiply_adds",
     "looks_up",
     "maps",
     "owner",

@@ -178,7 +178,7 @@ class Factorize(Technique):
 
 
 @dataclass(frozen=True, repr=False)
-class Fitted(Technique):
+class Fitted(Technique, written=False):
     """A Factorize for one layer: its rank a number, and with what that layer saw.
 
     Attributes:
