@@ -33,13 +33,9 @@ lint: $(DEV)  ## Check style and types.
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-artifacts: $(DEMO)  ## Train the teachers and the mobile model anew, in full (about two hours).
+artifacts: $(DEMO)  ## Train the teacher and the mobile model anew, in full (about an hour).
 	@$(PYTHON) -m experiments.train --config=experiments/configs/teacher.json --out=build/teacher
 	@$(PYTHON) -m experiments.publish --run=build/teacher --out=saved_models/ml1m-teacher
-	@$(PYTHON) -m experiments.train --config=experiments/configs/second-teacher.json \
-	  --out=build/second-teacher
-	@mkdir -p saved_models/ml1m-second-teacher
-	@cp build/second-teacher/{config.json,results.json,weights.npz} saved_models/ml1m-second-teacher
 	@$(PYTHON) -m experiments.compress --config=experiments/configs/mobile.json \
 	  --out=saved_models/ml1m-mobile --work=build/mobile --split=test
 

@@ -8,7 +8,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ from experiments import quality, ranking
 from experiments.data import movielens
 from experiments.machine import cpu_model
 from experiments.models import files, store, tf
+from experiments.models.linear import Linear, assisted
 from experiments.models.student import forward_on, student_of
 from experiments.training import Trainer, TrainingConfig
 
@@ -41,8 +42,7 @@ class Recipe:
     Attributes:
       student: fields of MobileConfig that differ from the teacher's.
       spec: what to do to which layer.
-      teachers: folders of trained models, with their shares in what is taught; the student starts
-        as the first.
+      linear: the linear model that teaches beside the teacher; None: the teacher teaches alone.
       temperature: of the distillation. weight: its share of the loss. positions: its sample.
       fresh, dropped: which positions and which events it uses, see `forward_on`.
       training: how to train.
@@ -50,7 +50,7 @@ class Recipe:
 
     student: dict[str, Any]
     spec: tfc.Spec
-    teachers: dict[str, float]
+    linear: Linear | None
     temperature: float
     weight: float
     positions: int
@@ -72,7 +72,15 @@ def read_recipe(path: Path) -> Recipe:
             raise ValueError(f"received sections {sorted(content)}, expected {expected}")
         spec = tfc.Spec.from_json((path.parent.parent / content["spec"]).read_text())
         training = TrainingConfig(**content["training"])
-        return Recipe(content["student"], spec, training=training, **content["distillation"])
+        distillation = content["distillation"]
+        linear = distillation.pop("linear", None)
+        return Recipe(
+            content["student"],
+            spec,
+            linear=None if linear is None else Linear(**linear),
+            training=training,
+            **distillation,
+        )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -82,7 +90,8 @@ class Place:
     """Where a compression reads and writes.
 
     Attributes:
-      teacher: the folder of the float32 file that the student's file is measured against.
+      teacher: the folder of the trained model that the student starts as and learns from, and of
+        its float32 file, which the student's is measured against.
       out: gets model.tflite, spec.json, report.json and items.txt.
       work: holds the checkpoint until the end.
     """
@@ -113,11 +122,11 @@ def compress(
       Stopped: when stopped; the state is in `place.work`.
     """
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    teachers = [store.load_model(Path(folder)) for folder in recipe.teachers]
-    student = student_of(teachers[0], recipe.student, _some_histories(data, teachers[0]))
+    teacher = store.load_model(place.teacher)
+    student = student_of(teacher, recipe.student, _some_histories(data, teacher))
     print(tfc.plan(student, recipe.spec))
     student = tfc.apply(student, recipe.spec)
-    curve = _train(recipe, student, teachers, place.work, data, stop)
+    curve = _train(recipe, student, teacher, place.work, data, stop)
     sizes = student.config
     return tfc.export(
         student,
@@ -142,14 +151,14 @@ def _some_histories(data: movielens.MovieLens, teacher: Any) -> Any:
 def _train(
     recipe: Recipe,
     student: Any,
-    teachers: list[Any],
+    teacher: Any,
     work: Path,
     data: movielens.MovieLens,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
     distiller = tfc.distill(
         student,
-        tfc.Teachers(teachers, tuple(recipe.teachers.values())),
+        assisted(teacher, data.train, recipe.linear),
         recipe.temperature,
         recipe.weight,
         forward_on(recipe.positions, recipe.fresh, recipe.dropped),
@@ -158,14 +167,14 @@ def _train(
     evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
     trainer = Trainer(
         distiller,
-        movielens.windows(data, teachers[0].config.length, fresh=recipe.fresh, onward=True),
+        movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True),
         recipe.training,
         work / "checkpoint.npz",
         lambda: ranking.hr_ndcg(evaluated(), K),
         {
             "student": recipe.student,
             "spec": json.loads(recipe.spec.to_json()),
-            "teachers": recipe.teachers,
+            "linear": None if recipe.linear is None else asdict(recipe.linear),
         },
     )
     trainer.run(stop)

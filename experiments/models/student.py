@@ -188,10 +188,10 @@ def _keep_units(
 
 
 def forward_on(positions: int, fresh: int, dropped: float = 0.0) -> Forward:
-    """One pass of student and teachers on so many random positions of a batch of windows.
+    """One pass of student and teacher on so many random positions of a batch of windows.
 
     Scoring the catalogue is by far the largest part of a step; a sample of positions gives the
-    gradient at a fraction of the work. The windows have the teachers' length; a student that reads
+    gradient at a fraction of the work. The windows have the teacher's length; a student that reads
     fewer events reads a window's last ones.
 
     Args:
@@ -203,8 +203,7 @@ def forward_on(positions: int, fresh: int, dropped: float = 0.0) -> Forward:
         (Beyer et al., "Knowledge distillation: A good teacher is patient and consistent", 2022).
     """
 
-    def forward(student: MobileSASRec, teachers: Any, windows: Any) -> Outputs:
-        teachers = teachers if isinstance(teachers, tuple) else (teachers,)  # one comes alone
+    def forward(student: MobileSASRec, teacher: Any, windows: Any) -> Outputs:
         targets, histories = windows[:, -fresh:], _thinned(windows[:, :-1], dropped)
         places = tf.random.shuffle(tf.where(tf.not_equal(histories[:, -fresh:], 0)))[:positions]
         hidden = student.hidden(histories[:, -student.config.length :], rows=fresh, training=True)
@@ -213,9 +212,8 @@ def forward_on(positions: int, fresh: int, dropped: float = 0.0) -> Forward:
         known = tf.cast(tf.not_equal(wanted, 0), tf.float32)
         losses = known * tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
         loss = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(known), 1.0)
-        seen = [tf.gather_nd(one.hidden(histories, rows=fresh), places) for one in teachers]
-        taught = [one.item_logits(rows) for one, rows in zip(teachers, seen, strict=True)]
-        return Outputs(loss, logits, taught)
+        taught = tf.gather_nd(teacher.hidden(histories, rows=fresh), places)
+        return Outputs(loss, logits, teacher.item_logits(taught))
 
     return forward
 
