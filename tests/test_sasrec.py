@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sequences import LENGTH, N_ITEMS, histories, sees_every_real_event, shown
 
 from experiments.models import tf
 from experiments.models.retriever import MASKED, TOP
 from experiments.models.sasrec import Block, SASRec, SASRecConfig, attention_bias
-
-N_ITEMS, LENGTH = 120, 6
 
 
 def config(**changes):
@@ -19,25 +18,14 @@ def config(**changes):
 
 
 def made(seed=0, **changes):
-    """A model with weights large enough that every part of it shows in the outputs."""
     model = SASRec(config(**changes))
     model(tf.zeros([1, model.config.length], tf.int32))
-    random = np.random.default_rng(seed)
-    model.set_weights([random.normal(0, 0.4, w.shape).astype(np.float32) for w in model.weights])
-    return model
+    return shown(model, seed)
 
 
 @pytest.fixture(scope="module")
 def model():
     return made()
-
-
-def histories(n, seed=0):
-    random = np.random.default_rng(seed)
-    rows = random.integers(1, N_ITEMS + 1, (n, LENGTH)).astype(np.int32)
-    for row, events in zip(rows, random.integers(0, LENGTH + 1, n), strict=True):
-        row[: LENGTH - events] = 0
-    return rows
 
 
 @pytest.mark.parametrize(
@@ -69,10 +57,7 @@ def test_a_row_does_not_see_the_future(model):
 
 
 def test_a_row_sees_every_real_event_before_it(model):
-    rows = np.arange(1, LENGTH + 1, dtype=np.int32)[None].repeat(LENGTH, 0)
-    changed = rows + 50 * np.eye(LENGTH, dtype=np.int32)
-    difference = np.abs(model(changed).numpy() - model(rows).numpy())[:, -1].max(axis=1)
-    assert difference.min() > 1e-4
+    sees_every_real_event(model)
 
 
 def test_padding_is_not_seen():
