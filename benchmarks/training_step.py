@@ -7,7 +7,9 @@ its `UpdatePruningStep` callback before that. The variants take short turns, in 
 time, so that what else the machine does meets all of them alike: the ratio is that of a turn's
 median step to the plain model's in the same round, and of these the median over rounds. The rare
 steps that move a mask fall out of a median. What they cost is seen where the mask moves at every
-step, and `with_moves` adds the hundredth of it that a mask moved every 100 steps pays.
+step, and `with_moves` adds the hundredth of it that a mask moved every 100 steps pays. Steps that
+XLA compiles stand beside the plain step like all others; what a technique adds to them is their
+ratio over that of the plain step that XLA compiles.
 """
 
 from __future__ import annotations
