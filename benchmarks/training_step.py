@@ -7,7 +7,9 @@ its `UpdatePruningStep` callback before that. The variants take short turns, in 
 time, so that what else the machine does meets all of them alike: the ratio is that of a turn's
 median step to the plain model's in the same round, and of these the median over rounds. The rare
 steps that move a mask fall out of a median. What they cost is seen where the mask moves at every
-step, and `with_moves` adds the hundredth of it that a mask moved every 100 steps pays.
+step, and `with_moves` adds the hundredth of it that a mask moved every 100 steps pays. Steps that
+XLA compiles stand beside the plain step like all others; what a technique adds to them is their
+ratio over that of the plain step that XLA compiles.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -31,161 +33,24 @@ from rich.progress import track
 from rich.table import Table
 
 import tfcompress as tfc
+from benchmarks.step_models import (
+    ALWAYS,
+    BOTH,
+    PLAIN,
+    RARELY,
+    Sizes,
+    Step,
+    compiled_variants,
+    stepper,
+    variants,
+)
 from experiments.machine import cpu_model
-from tfcompress.keras import keras, tf, tfmot
+from tfcompress.keras import keras, tf
 
 RESULTS = Path(__file__).with_name("results") / "training_step.json"
 FLAGS = flags.FLAGS
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy")
-PLAIN = ("nothing", "Keras")
-RARELY, ALWAYS = "prune, mask moves every 100 steps", "prune, mask moves every step"
-BOTH = "prune (every 100 steps) and quantize weights"
 WARM_UP = 3  # rounds that are not counted
-Step = Callable[[], Any]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What is trained.
-
-    Attributes:
-        widths: of the input, the hidden layers and the output.
-        batch: examples in a step.
-        sparsity: share of zeros where the model is pruned.
-    """
-
-    widths: tuple[int, ...] = (256, 512, 512, 512, 10)
-    batch: int = 128
-    sparsity: float = 0.8
-
-
-def plain_model(sizes: Sizes) -> Any:
-    """A Functional model of Dense layers; its outputs are logits."""
-    outputs = inputs = keras.Input((sizes.widths[0],))
-    for width in sizes.widths[1:-1]:
-        outputs = keras.layers.Dense(width, activation="relu")(outputs)
-    return keras.Model(inputs, keras.layers.Dense(sizes.widths[-1])(outputs))
-
-
-def _copy(model: Any) -> Any:
-    # TF-MOT's wrappers take the layers that they are given, and write to them.
-    new = keras.models.clone_model(model)
-    new.set_weights(model.get_weights())
-    return new
-
-
-def _compressed(model: Any, *techniques: Any) -> Any:
-    return tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), *techniques)]))
-
-
-def _prune(sizes: Sizes, frequency: int) -> tfc.Prune:
-    return tfc.Prune(sizes.sparsity, schedule=tfc.ConstantSparsity(frequency=frequency))
-
-
-def _tfmot_pruned(model: Any, sizes: Sizes, frequency: int) -> Any:
-    sparsity = tfmot.sparsity.keras
-    schedule = sparsity.ConstantSparsity(sizes.sparsity, begin_step=0, frequency=frequency)
-    return sparsity.prune_low_magnitude(_copy(model), pruning_schedule=schedule)
-
-
-class _WeightsAlone(tfmot.quantization.keras.QuantizeConfig):  # type: ignore[misc]
-    """TF-MOT's quantizer on what tfcompress quantizes: the kernels, per channel."""
-
-    _quantizer = tfmot.quantization.keras.quantizers.LastValueQuantizer(
-        num_bits=8, per_axis=True, symmetric=True, narrow_range=True
-    )
-
-    def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
-        """The kernel."""
-        return [(layer.kernel, self._quantizer)]
-
-    def set_quantize_weights(self, layer: Any, quantize_weights: Any) -> None:
-        """Puts the quantized kernel in."""
-        layer.kernel = quantize_weights[0]
-
-    def get_activations_and_quantizers(self, layer: Any) -> list[Any]:
-        """None."""
-        return []
-
-    def set_quantize_activations(self, layer: Any, quantize_activations: Any) -> None:
-        """Nothing to set."""
-        del layer, quantize_activations  # AutoGraph wants a statement
-
-    def get_output_quantizers(self, layer: Any) -> list[Any]:
-        """None."""
-        return []
-
-    def get_config(self) -> dict[str, Any]:
-        """No arguments."""
-        return {}
-
-
-def _tfmot_weights_alone(model: Any) -> Any:
-    quantization = tfmot.quantization.keras
-
-    def annotated(layer: Any) -> Any:
-        if isinstance(layer, keras.layers.Dense):
-            return quantization.quantize_annotate_layer(layer, _WeightsAlone())
-        return layer
-
-    with quantization.quantize_scope({"_WeightsAlone": _WeightsAlone}):
-        return quantization.quantize_apply(
-            keras.models.clone_model(_copy(model), clone_function=annotated),
-            quantized_layer_name_prefix="",
-        )
-
-
-def _tfmot_both(model: Any, sizes: Sizes) -> Any:
-    """Pruned first, then trained on its grid with its zeros preserved: TF-MOT has no other way."""
-    pruned = _tfmot_pruned(model, sizes, frequency=1)
-    stepper(pruned, sizes)()
-    stripped = tfmot.sparsity.keras.strip_pruning(pruned)
-    return tfmot.quantization.keras.quantize_apply(
-        tfmot.quantization.keras.quantize_annotate_model(stripped),
-        tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme(),
-    )
-
-
-def variants(sizes: Sizes) -> dict[tuple[str, str], Any]:
-    """(what is done, by whom) → the model, all from the same weights."""
-    model = plain_model(sizes)
-    quantize = tfc.Quantize(bits=8)
-    tfmot_quantized = tfmot.quantization.keras.quantize_model(_copy(model))
-    return {
-        PLAIN: _copy(model),
-        ("nothing, again", "Keras"): _copy(model),
-        (RARELY, "tfcompress"): _compressed(model, _prune(sizes, 100)),
-        (RARELY, "TF-MOT"): _tfmot_pruned(model, sizes, 100),
-        (ALWAYS, "tfcompress"): _compressed(model, _prune(sizes, 1)),
-        (ALWAYS, "TF-MOT"): _tfmot_pruned(model, sizes, 1),
-        ("quantize weights", "tfcompress"): _compressed(model, quantize),
-        ("quantize weights", "TF-MOT"): _tfmot_weights_alone(model),
-        ("quantize weights and activations", "TF-MOT"): tfmot_quantized,
-        (BOTH, "tfcompress"): _compressed(model, _prune(sizes, 100), quantize),
-        ("pruned before, quantize weights and activations", "TF-MOT"): _tfmot_both(model, sizes),
-    }
-
-
-def stepper(model: Any, sizes: Sizes) -> Step:
-    """A function that trains the model for one step."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(sizes.batch, sizes.widths[0])).astype(np.float32)
-    y = rng.integers(0, sizes.widths[-1], sizes.batch)
-    batches = iter(tf.data.Dataset.from_tensors((x, y)).cache().repeat())
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.Adam(1e-4), loss=loss)
-    train = model.make_train_function()
-    if not any(hasattr(layer, "pruning_step") for layer in model.layers):
-        return lambda: train(batches)
-    callback = tfmot.sparsity.keras.UpdatePruningStep()
-    callback.set_model(model)
-    callback.on_train_begin()
-
-    def step() -> Any:
-        callback.on_train_batch_begin(0)
-        return train(batches)
-
-    return step
 
 
 def measure(
@@ -197,6 +62,8 @@ def measure(
     """
     keras.utils.set_random_seed(seed)
     take = {name: stepper(model, sizes) for name, model in variants(sizes).items()}
+    for name, model in compiled_variants(sizes).items():
+        take[name] = stepper(model, sizes, jit_compile=True)
     taken = {name: np.zeros((rounds, steps)) for name in take}
     rng = np.random.default_rng(seed)
     console = Console(stderr=True)

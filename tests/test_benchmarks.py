@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import training_step
-from benchmarks.training_step import ALWAYS, BOTH, PLAIN, RARELY, Sizes
+from benchmarks.step_models import ALWAYS, BOTH, PLAIN, RARELY, Sizes
 
 TINY = Sizes(widths=(8, 16, 4), batch=4, sparsity=0.5)
 

@@ -50,9 +50,17 @@ def fake_quantize(weights: Any, scale: Any, bits: int, clip: bool = True) -> Any
     return rounded(weights, tf.stop_gradient(scale))
 
 
+def _largest(weights: Any, axes: list[int]) -> Any:
+    if len(axes) < len(weights.shape):
+        return tf.reduce_max(tf.abs(weights), axis=axes, keepdims=True)
+    # Of a whole table: read twice, but never written out anew as its magnitudes are.
+    most, least = (f(weights, axis=axes, keepdims=True) for f in (tf.reduce_max, tf.reduce_min))
+    return tf.maximum(most, -least)
+
+
 def absmax_scale(weights: Any, axes: list[int], bits: int) -> Any:
     """Step of the grid whose last level is the largest magnitude over `axes` (kept as size 1)."""
-    largest = tf.reduce_max(tf.abs(weights), axis=axes, keepdims=True)
+    largest = _largest(weights, axes)
     return tf.maximum(largest, _TINY) / float(levels(bits))
 
 
@@ -62,5 +70,5 @@ def deviation_scale(weights: Any, axes: list[int], bits: int, multiple: float) -
     The mean is taken as zero; what lies beyond the end is clipped to it.
     """
     deviation = tf.sqrt(tf.reduce_mean(tf.square(weights), axis=axes, keepdims=True))
-    largest = tf.reduce_max(tf.abs(weights), axis=axes, keepdims=True)
+    largest = _largest(weights, axes)
     return tf.maximum(tf.minimum(multiple * deviation, largest), _TINY) / float(levels(bits))
