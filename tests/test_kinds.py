@@ -8,7 +8,7 @@ import tf_keras as keras
 
 import tfcompress as tfc
 from tfcompress.export.find import Stored, find_owner
-from tfcompress.layers import FakeQuantizer, weight_roles
+from tfcompress.layers import FakeQuantizer, HalfPrecision, weight_roles
 from tfcompress.layers.positions import positions
 from tfcompress.measure import WeightForm
 from tfcompress.techniques.storable import refusal
@@ -76,10 +76,12 @@ def test_time_distributed_multiplies_what_is_in_it():
     ("operator", "grid", "reason"),
     [
         ("TRANSPOSE_CONV", FakeQuantizer(8, 2), "TRANSPOSE_CONV in float32 only"),
-        ("CONV_2D", FakeQuantizer(2, 3), "in 4 or 8 bits, not 2"),
+        ("CONV_2D", FakeQuantizer(2, 3), "in 4 or 8 or 16 bits, not 2"),
         ("CONV_2D", FakeQuantizer(4, 3, block=32), "without scales for blocks"),
         ("CONV_2D in groups", FakeQuantizer(8), "a scale for each channel only"),
-        ("DEPTHWISE_CONV_2D", FakeQuantizer(4, (2, 3)), "in 8 bits, not 4"),
+        ("DEPTHWISE_CONV_2D", FakeQuantizer(4, (2, 3)), "in 8 or 16 bits, not 4"),
+        ("DEPTHWISE_CONV_2D", FakeQuantizer(3, (2, 3)), "in 8 or 16 bits, not 3"),
+        ("BATCH_MATMUL", HalfPrecision(2), "in 8 bits, not 16"),
         ("DEPTHWISE_CONV_2D", FakeQuantizer(8), "a scale for each channel only"),
         ("BATCH_MATMUL", FakeQuantizer(4, 2), "in 8 bits, not 4"),
         ("WHILE that returns sequences", FakeQuantizer(8, 1), "unroll=True"),
