@@ -16,6 +16,7 @@ from tfcompress.layers import FakeQuantizer, HalfPrecision
 from tfcompress.layers.grid import stored_bits
 
 _MARK = "tfcompress/{}/"
+_NAMED_OTHERWISE = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # by litert-quantizer
 _FLOAT16 = algorithm_manager.AlgorithmName.FLOAT_CASTING
 
 
@@ -47,7 +48,7 @@ def quantize(content: bytes, weights: list[Stored]) -> bytes:
 def _ask(worker: Any, index: int, operator: str, weight: Stored) -> None:
     grid = weight.quantizer
     try:
-        name = qtyping.TFLOperationName(operator)
+        name = qtyping.TFLOperationName(_NAMED_OTHERWISE.get(operator, operator))
         if isinstance(grid, HalfPrecision):
             worker.add_weight_only_config(
                 _MARK.format(index), name, grid.bits, algorithm_key=_FLOAT16
