@@ -191,6 +191,16 @@ def test_a_look_up_is_a_row_of_the_effective_table_and_its_gradient_is_sparse(na
     np.testing.assert_allclose(tf.convert_to_tensor(sparse), tf.convert_to_tensor(dense), atol=1e-6)
 
 
+def test_mixed_precision_looks_up_the_ids_that_it_is_given():
+    policy = keras.mixed_precision.Policy("mixed_float16")
+    inner = keras.layers.Embedding(20_000, 2, dtype=policy)
+    layer = Compressed(inner, {"embeddings": [FakeQuantizer(8, 0)]}, dtype=policy)
+    rows = layer(tf.constant([19_999.0, 2049.0]))
+    assert rows.dtype == tf.float16
+    expected = tf.cast(tf.gather(layer.effective("embeddings"), [19_999, 2049]), tf.float16)
+    np.testing.assert_array_equal(rows, expected)
+
+
 def test_masks_come_before_quantizers_in_whatever_order_they_are_added():
     layer = Compressed(keras.layers.Dense(8), {})
     layer.build((None, 12))

@@ -251,6 +251,23 @@ def test_the_steps_are_trained_by_fit(technique):
     assert all((w.numpy() != b).any() for w, b in zip(steps, before, strict=True))
 
 
+@pytest.mark.parametrize("scale", [tfc.Learned(), tfc.MeanSquare(), tfc.Fixed(1 / 16)], ids=repr)
+def test_mixed_precision_trains_the_same_steps_in_float32(scale):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = small_models.sequential()
+        rule = tfc.rule(tfc.by_size(1), tfc.Quantize(4, scale=scale))
+        student = tfc.apply(model, tfc.Spec([rule]))
+        student.compile(keras.optimizers.Adam(0.001), "mse")
+        losses = student.fit(small_models.ids(), small_models.targets(), epochs=2, verbose=0)
+        assert np.isfinite(losses.history["loss"]).all()
+        steps = [w for w in student.trainable_weights if "log_step" in w.name]
+        assert len(steps) == (3 if scale == tfc.Learned() else 0)
+        assert all(w.dtype == tf.float32 for w in steps)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 @pytest.mark.parametrize(
     "quantizer",
     [

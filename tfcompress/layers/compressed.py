@@ -38,6 +38,7 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
 
     def __init__(self, layer: Any, transforms: Mapping[str, Sequence[Any]], **kwargs: Any) -> None:
         kwargs.setdefault("name", layer.name)
+        kwargs.setdefault("autocast", layer._autocast)  # ids as float16 would be other ids
         super().__init__(layer, **kwargs)
         # Past Keras's tracking, whose dictionaries refuse to be saved once they have grown.
         self.__dict__["_transforms"] = {name: list(chain) for name, chain in transforms.items()}

@@ -28,7 +28,11 @@ class HeldQuantizer(FakeQuantizer):
         shape = [1 if axis in shared else size for axis, size in enumerate(groups)]
         self._sharing = math.prod(groups) // math.prod(shape)
         self._log_step = layer.add_weight(
-            name=f"{name}_log_step", shape=shape, initializer="zeros", trainable=self.trainable
+            name=f"{name}_log_step",
+            shape=shape,
+            initializer="zeros",
+            trainable=self.trainable,
+            experimental_autocast=False,  # a float16 of it would be another step
         )
 
     def _group_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -47,12 +51,15 @@ class HeldQuantizer(FakeQuantizer):
         return tf.broadcast_to(found, self._log_step.shape)
 
     def _step(self, groups: Any) -> Any:
-        return self._held(tf.exp(tf.convert_to_tensor(self._log_step)))
+        return self._of_logarithms(tf.convert_to_tensor(self._log_step), groups)
 
     def _row_step(self, table: Callable[[], Any], parts: Any, ids: Any) -> Any:
         if self.channel_axis is None:
             return self._step(parts)
-        return self._held(tf.exp(tf.gather(self._log_step, ids)))
+        return self._of_logarithms(tf.gather(self._log_step, ids), parts)
+
+    def _of_logarithms(self, logarithms: Any, groups: Any) -> Any:
+        return self._held(tf.cast(tf.exp(logarithms), groups.dtype))
 
 
 @keras.utils.register_keras_serializable("tfcompress")

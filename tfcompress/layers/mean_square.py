@@ -49,14 +49,14 @@ def _sample(weights: Any) -> Any:
 
 def _scale(weights: Any, axes: list[int], bits: int) -> Any:
     top = float(levels(bits))
-    size = tf.abs(weights)
+    size = tf.cast(tf.abs(weights), tf.float32)  # a float16 cannot count
     clip = _start(size, axes, bits)
     for _ in range(_NEWTON):
         clip = _newton(size, clip, axes, top)
     step = tf.maximum(clip, _TINY) / top
     for _ in range(_REFINED):
         step = _refined(size, step, axes, top)
-    return step
+    return tf.cast(step, weights.dtype)
 
 
 def _start(size: Any, axes: list[int], bits: int) -> Any:
