@@ -179,8 +179,12 @@ class _SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]
         super().PrependUOffsetTRelativeSlot(o, x, d)
 
     def EndObject(self) -> int:  # noqa: N802
-        key, before = tuple(self._slots), self._before
-        return self._shared(key, int(super().EndObject()), before)
+        key, before, layouts = tuple(self._slots), self._before, len(self.vtables)
+        end = int(super().EndObject())
+        shared = self._shared(key, end, before)
+        while shared != end and len(self.vtables) > layouts:
+            self.vtables.popitem()  # written with what was taken back; padding may differ
+        return shared
 
     def _shared(self, key: Any, end: int, before: int) -> int:
         known = self._known.setdefault(key, end)
