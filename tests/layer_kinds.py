@@ -110,13 +110,11 @@ KINDS: dict[str, Kind] = {
         _model(lambda: _layers.Conv1DTranspose(8, 4, strides=2), 5, 8),
         "Conv1DTranspose",
         counted=False,
-        stored=False,
     ),
     "Conv2DTranspose": Kind(
         _model(lambda: _layers.Conv2DTranspose(8, 2, strides=2), 4, 4, 8),
         "Conv2DTranspose",
         counted=False,
-        stored=False,
     ),
     "DepthwiseConv1D": Kind(
         _model(lambda: _layers.DepthwiseConv1D(4, depth_multiplier=2), 7, 8),

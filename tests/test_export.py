@@ -154,6 +154,22 @@ def test_compaction_changes_bytes_and_not_outputs(tmp_path):
     assert sizes.multiply_adds(small) == sizes.multiply_adds(content)
 
 
+def test_a_table_that_is_taken_back_takes_its_layout_along():
+    builder = flatbuffer._SharingBuilder(64)
+
+    def table(value):
+        builder.StartObject(2)
+        builder.PrependInt64Slot(0, value, 0)
+        builder.PrependInt8Slot(1, 1, 0)
+        return builder.EndObject()
+
+    first = table(7)
+    builder.PrependInt8(0)  # the next one is padded otherwise
+    layouts = dict(builder.vtables)
+    assert table(7) == first
+    assert builder.vtables == layouts
+
+
 def test_multiply_adds_are_those_of_the_matrix_products(float_file):
     assert float_file.report["multiply_adds"]["recommend"] == 2 * 32 * 32 + 32 * 300
 

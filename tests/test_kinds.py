@@ -8,7 +8,7 @@ import tf_keras as keras
 
 import tfcompress as tfc
 from tfcompress.export.find import Stored, find_owner
-from tfcompress.layers import FakeQuantizer, weight_roles
+from tfcompress.layers import FakeQuantizer, HalfPrecision, weight_roles
 from tfcompress.layers.positions import positions
 from tfcompress.measure import WeightForm
 from tfcompress.techniques.storable import refusal
@@ -75,11 +75,13 @@ def test_time_distributed_multiplies_what_is_in_it():
 @pytest.mark.parametrize(
     ("operator", "grid", "reason"),
     [
-        ("TRANSPOSE_CONV", FakeQuantizer(8, 2), "TRANSPOSE_CONV in float32 only"),
-        ("CONV_2D", FakeQuantizer(2, 3), "in 4 or 8 bits, not 2"),
+        ("TRANSPOSE_CONV", FakeQuantizer(4, 2), "TRANSPOSE_CONV in 8 or 16 bits, not 4"),
+        ("CONV_2D", FakeQuantizer(2, 3), "in 4 or 8 or 16 bits, not 2"),
         ("CONV_2D", FakeQuantizer(4, 3, block=32), "without scales for blocks"),
         ("CONV_2D in groups", FakeQuantizer(8), "a scale for each channel only"),
-        ("DEPTHWISE_CONV_2D", FakeQuantizer(4, (2, 3)), "in 8 bits, not 4"),
+        ("DEPTHWISE_CONV_2D", FakeQuantizer(4, (2, 3)), "in 8 or 16 bits, not 4"),
+        ("DEPTHWISE_CONV_2D", FakeQuantizer(3, (2, 3)), "in 8 or 16 bits, not 3"),
+        ("BATCH_MATMUL", HalfPrecision(2), "in 8 bits, not 16"),
         ("DEPTHWISE_CONV_2D", FakeQuantizer(8), "a scale for each channel only"),
         ("BATCH_MATMUL", FakeQuantizer(4, 2), "in 8 bits, not 4"),
         ("WHILE that returns sequences", FakeQuantizer(8, 1), "unroll=True"),
@@ -89,6 +91,13 @@ def test_what_cannot_be_stored_is_named(operator, grid, reason):
     weight = WeightForm("kernel", (3, 3, 8, 8), 3, operator=operator)
     assert reason in (refusal(weight, grid) or "")
     assert refusal(WeightForm("kernel", (8, 8), 1), grid) is None
+
+
+@pytest.mark.parametrize("operator", ["FULLY_CONNECTED", "EMBEDDING_LOOKUP"])
+def test_blocks_are_stored_in_4_bits_only(operator):
+    weight = WeightForm("kernel", (64, 64), 0, operator=operator)
+    assert "blocks in 4 bits only, not 8" in (refusal(weight, FakeQuantizer(8, 0, 32)) or "")
+    assert refusal(weight, FakeQuantizer(3, 0, 32)) is None
 
 
 def test_channels_that_a_weight_does_not_have_are_an_error_in_plan():

@@ -8,12 +8,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from grids import held_in_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_model_optimization.python.core.sparsity.keras import pruning_impl
 
 import tfcompress as tfc
-from tfcompress.layers import Compressed, FactorizedDense, FactorizedEmbedding, FakeQuantizer, Mask
+from tfcompress.layers import (
+    Compressed,
+    Deviations,
+    FactorizedDense,
+    FactorizedEmbedding,
+    FakeQuantizer,
+    HalfPrecision,
+    HeldQuantizer,
+    Learned,
+    LearnedQuantizer,
+    Mask,
+    MeanSquare,
+)
 from tfcompress.layers.grid import absmax_scale, deviation_scale, fake_quantize, levels
 from tfcompress.layers.mask import block_magnitudes, kth_largest, magnitude_mask
 
@@ -36,14 +49,15 @@ def on_grid(w: Any, bits: int, axis: Any, deviations: float | None = None) -> An
 
 
 def test_levels():
-    assert [levels(bits) for bits in (2, 4, 8)] == [1, 7, 127]
+    assert [levels(bits) for bits in (2, 3, 4, 8)] == [1, 3, 7, 127]
 
 
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize(("channel_axis", "axis"), [(None, None), (0, 1), (1, 0)])
 @pytest.mark.parametrize("deviations", [None, 1.5])
 def test_a_quantizer_rounds_as_numpy_does(bits, channel_axis, axis, deviations):
-    quantizer = FakeQuantizer(bits, channel_axis, deviations=deviations)
+    scale = None if deviations is None else Deviations(deviations)
+    quantizer = FakeQuantizer(bits, channel_axis, scale=scale)
     expected = on_grid(W, bits, axis, deviations)
     np.testing.assert_allclose(quantizer(tf.constant(W)), expected, atol=1e-6)
 
@@ -52,7 +66,9 @@ def test_a_quantizer_rounds_as_numpy_does(bits, channel_axis, axis, deviations):
 def test_blocks_have_scales_of_their_own(channel_axis):
     weights = RNG.normal(size=(64, 96)).astype(np.float32)
     rows = weights if channel_axis == 0 else weights.T
-    expected = on_grid(rows.reshape(len(rows), -1, 32), 4, 2).reshape(rows.shape)
+    parts = rows.reshape(len(rows), -1, 32)
+    step = held_in_blocks(np.abs(parts).max(axis=2, keepdims=True) / 7)
+    expected = (np.clip(np.round(parts / step), -7, 7) * step).reshape(rows.shape)
     found = FakeQuantizer(4, channel_axis, block=32)(tf.constant(weights)).numpy()
     np.testing.assert_allclose(found if channel_axis == 0 else found.T, expected, atol=1e-6)
 
@@ -145,9 +161,16 @@ CHAINS = {
     "int8 rows": [FakeQuantizer(8, 0)],
     "int4 tensor": [FakeQuantizer(4, None)],
     "int4 blocks": [FakeQuantizer(4, 0, block=4)],
-    "int4 clipped": [FakeQuantizer(4, None, deviations=1.0)],
-    "both": [Mask(0.75), FakeQuantizer(4, None, deviations=2.0)],
-    "blocks of both": [Mask(0.5, (4, 1)), FakeQuantizer(2, 0, deviations=1.5)],
+    "int4 clipped": [FakeQuantizer(4, None, scale=Deviations(1.0))],
+    "int4 mean square": [FakeQuantizer(4, 0, scale=MeanSquare())],
+    "int4 mean square, tensor": [FakeQuantizer(4, None, scale=MeanSquare())],
+    "int3 learned": [LearnedQuantizer(3, 0, scale=Learned())],
+    "int4 learned, tensor": [LearnedQuantizer(4, None, scale=Learned())],
+    "int4 learned, blocks": [LearnedQuantizer(4, 0, block=4, scale=Learned())],
+    "int4 held": [HeldQuantizer(4, 0, block=4)],
+    "float16": [HalfPrecision(0)],
+    "both": [Mask(0.75), FakeQuantizer(4, None, scale=Deviations(2.0))],
+    "blocks of both": [Mask(0.5, (4, 1)), FakeQuantizer(2, 0, scale=Deviations(1.5))],
 }
 
 
@@ -166,6 +189,16 @@ def test_a_look_up_is_a_row_of_the_effective_table_and_its_gradient_is_sparse(na
     dense = tape.gradient(gathered, layer.layer.embeddings)
     assert isinstance(sparse, tf.IndexedSlices)
     np.testing.assert_allclose(tf.convert_to_tensor(sparse), tf.convert_to_tensor(dense), atol=1e-6)
+
+
+def test_mixed_precision_looks_up_the_ids_that_it_is_given():
+    policy = keras.mixed_precision.Policy("mixed_float16")
+    inner = keras.layers.Embedding(20_000, 2, dtype=policy)
+    layer = Compressed(inner, {"embeddings": [FakeQuantizer(8, 0)]}, dtype=policy)
+    rows = layer(tf.constant([19_999.0, 2049.0]))
+    assert rows.dtype == tf.float16
+    expected = tf.cast(tf.gather(layer.effective("embeddings"), [19_999, 2049]), tf.float16)
+    np.testing.assert_array_equal(rows, expected)
 
 
 def test_masks_come_before_quantizers_in_whatever_order_they_are_added():

@@ -54,7 +54,7 @@ def test_training_moves_the_weights_beneath_the_grid():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: tfc.Quantize(3), r"bits=3; expected one of \(2, 4, 8, 32\)"),
+        (lambda: tfc.Quantize(5), r"bits=5; expected one of \(2, 3, 4, 8, 16, 32\)"),
         (lambda: tfc.Quantize(8, "rows"), r"granularity='rows'; expected PerTensor\(\)"),
         (lambda: tfc.Quantize(8, scale=3.0), r"scale=3.0; expected AbsMax\(\)"),
         (lambda: tfc.Quantize(2, tfc.PerBlock(32)), "bits=2 with PerBlock; LiteRT has no"),

@@ -52,9 +52,14 @@ prune = st.builds(
 )
 quantize = st.builds(
     tfc.Quantize,
-    st.sampled_from([4, 8, 32]),
+    st.sampled_from([3, 4, 8, 32]),
     st.sampled_from([tfc.PerTensor(), tfc.PerChannel(), tfc.PerBlock(64)]),
-    st.one_of(st.just(tfc.AbsMax()), st.builds(tfc.Deviations, st.floats(0.1, 9))),
+    st.one_of(
+        st.sampled_from([tfc.AbsMax(), tfc.MeanSquare(), tfc.Learned()]),
+        st.builds(tfc.Deviations, st.floats(0.1, 9)),
+        st.builds(tfc.Fixed, st.floats(0.001, 9)),
+    ),
+    st.one_of(st.just(tfc.Nearest()), st.builds(tfc.ErrorCorrecting, st.floats(0.001, 9))),
 )
 techniques = st.lists(
     st.one_of(factorize, prune, quantize), min_size=1, max_size=3, unique_by=lambda t: type(t)
@@ -86,6 +91,7 @@ def test_the_json_is_what_people_read_and_write():
                         "bits": 8,
                         "granularity": {"type": "PerChannel"},
                         "scale": {"type": "AbsMax"},
+                        "rounding": {"type": "Nearest"},
                     }
                 ],
             }
@@ -123,8 +129,8 @@ def test_a_file_that_cannot_be_meant_is_refused(text, message):
 
 
 def test_a_file_is_held_to_the_rules_of_code():
-    with pytest.raises(tfc.SpecError, match="bits=3; expected one of"):
-        tfc.Spec.from_json(SPEC.to_json().replace("8", "3"))
+    with pytest.raises(tfc.SpecError, match="bits=5; expected one of"):
+        tfc.Spec.from_json(SPEC.to_json().replace("8", "5"))
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ SETTINGS: dict[type, list[Any]] = {
         tfc.Quantize(bits=8),
         tfc.Quantize(bits=4, granularity=tfc.PerTensor(), scale=tfc.Deviations(2.0)),
         tfc.Quantize(bits=2, scale=tfc.Deviations(1.5)),
+        tfc.Quantize(bits=3, scale=tfc.Learned()),
+        tfc.Quantize(bits=4, granularity=tfc.PerTensor(), scale=tfc.Learned()),
+        tfc.Quantize(bits=4, scale=tfc.MeanSquare()),
+        tfc.Quantize(bits=8, scale=tfc.Fixed(1 / 64)),
+        tfc.Quantize(bits=16),
     ],
 }
 # The neutral setting of each technique, and of distillation.
@@ -279,9 +284,9 @@ def test_law_6_any_order_gives_the_result_of_the_canonical_order(both, layer, na
 
 
 @every_layer
-def test_law_6_one_technique_after_another_gives_the_same_too(family, layer):
-    model = family.build()
-    quantize, prune = tfc.Quantize(bits=4, scale=tfc.Deviations(2.0)), tfc.Prune(sparsity=0.5)
+@pytest.mark.parametrize("quantize", SETTINGS[tfc.Quantize], ids=repr)
+def test_law_6_one_technique_after_another_gives_the_same_too(family, layer, quantize):
+    model, prune = family.build(), tfc.Prune(sparsity=0.5)
     once = tfc.apply(model, spec_for(layer, prune, quantize))
     twice = tfc.apply(tfc.apply(model, spec_for(layer, quantize)), spec_for(layer, prune))
     np.testing.assert_array_equal(family.outputs(twice), family.outputs(once))

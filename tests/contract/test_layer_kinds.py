@@ -122,6 +122,15 @@ def test_law_7_what_training_saw_is_what_ships(name, tmp_path):
         assert made.report["multiply_adds"] == {"serve": counted}
 
 
+@every_kind
+def test_law_7_float16_ships_to_the_last_bit_but_sums(name, tmp_path):
+    student = trained(name, tfc.Quantize(16))
+    made = tfc.export(student, tmp_path / "m", tolerance=1e-4)
+    asked = [w for held in compressed_layers(student) for w in held.transforms]
+    assert bool(asked) == ("DEQUANTIZE" in made.report["operators"])
+    assert len(stored_weights(student)) == len(asked)
+
+
 class Late(keras.Model):
     """Layers that make their own layers when they are built, in a model that Keras calls anew."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from tfcompress.calibration.inputs import Counts, Inputs, SecondMoments
 from tfcompress.errors import SpecError
 from tfcompress.keras import keras, tf
+from tfcompress.layers.compressed import raw
 from tfcompress.layers.einsum import Equation
 from tfcompress.surgery import listening, walk
 from tfcompress.surgery.listen import Note
@@ -70,6 +71,16 @@ _RECORDERS: dict[type, _Recorder] = {
 }
 
 
+def is_recorded(layer: Any) -> bool:
+    """Whether `calibrate` knows the class of a layer, itself and no subclass of it.
+
+    Example:
+        >>> is_recorded(keras.layers.Dense(4)), is_recorded(keras.layers.LSTM(4))
+        (True, False)
+    """
+    return type(layer) in _RECORDERS
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """What the layers of a model saw, by their paths; see `calibrate`.
@@ -127,14 +138,14 @@ def calibrate(
     chosen = {
         held.path: held.layer
         for held in walk(model)
-        if type(held.layer) in _RECORDERS and held.layer.built and (not where or where(held.info))
+        if is_recorded(raw(held.layer)) and held.layer.built and (not where or where(held.info))
     }
     if not chosen:
         raise SpecError(
             f"calibrate found no layer to record with where={where!r}; expected a built "
             f"{', '.join(kind.__name__ for kind in _RECORDERS)}. Call the model once, or widen it."
         )
-    seen = {path: _RECORDERS[type(layer)].start(layer) for path, layer in chosen.items()}
+    seen = {path: _RECORDERS[type(raw(one))].start(raw(one)) for path, one in chosen.items()}
     count = 0
     with listening([(layer, _note(layer, seen[path])) for path, layer in chosen.items()]):
         for batch in batches:
@@ -146,5 +157,6 @@ def calibrate(
 
 
 def _note(layer: Any, seen: Inputs) -> Note:
-    read = _RECORDERS[type(layer)].read
-    return lambda inputs, outputs: seen.add(read(layer, inputs).numpy())
+    inner = raw(layer)
+    read = _RECORDERS[type(inner)].read
+    return lambda inputs, outputs: seen.add(read(inner, inputs).numpy())

@@ -14,6 +14,7 @@ from tfcompress.layers import (
     FactorizedEinsumDense,
     FactorizedEmbedding,
     FakeQuantizer,
+    HalfPrecision,
     Mask,
     SharedEmbedding,
 )
@@ -21,9 +22,7 @@ from tfcompress.layers.compressed import raw
 from tfcompress.spec import Rule, Spec, Technique
 from tfcompress.surgery import walk
 from tfcompress.techniques import (
-    AbsMax,
     Code,
-    Deviations,
     Factorize,
     PerBlock,
     PerChannel,
@@ -82,7 +81,8 @@ def _share(layer: SharedEmbedding) -> Share:
 
 
 def _quantize(grid: FakeQuantizer) -> Quantize:
-    scale = AbsMax() if grid.deviations is None else Deviations(grid.deviations)
+    if isinstance(grid, HalfPrecision):
+        return Quantize(grid.bits)
     if grid.channel_axis is None:
-        return Quantize(grid.bits, PerTensor(), scale)
-    return Quantize(grid.bits, PerBlock(grid.block) if grid.block else PerChannel(), scale)
+        return Quantize(grid.bits, PerTensor(), grid.scale)
+    return Quantize(grid.bits, PerBlock(grid.block) if grid.block else PerChannel(), grid.scale)

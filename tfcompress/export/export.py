@@ -74,7 +74,8 @@ def export(
         signatures: what the file can be asked; by default `serve`, which calls the model.
         verify_with: for each signature the inputs of some calls to compare on.
         tolerance: the largest deviation of an output, as a share of its size; by default 0.001,
-            and 0.1 where weights are quantized (LiteRT then rounds activations to 8 bits).
+            and 0.1 where weights are quantized to 8 bits or fewer (LiteRT then rounds activations
+            to 8 bits).
         files: names and contents of files to put beside the model.
         evaluate: given the file before it moves into place, returns what goes into the report
             under `evaluation`.
@@ -100,7 +101,8 @@ def export(
     plain = unfused(lowered(finalize(model)))
     content = flatbuffer.compact(quantize(convert(plain, signatures), stored))
     if tolerance is None:
-        tolerance = _QUANTIZED_TOLERANCE if stored else _FLOAT_TOLERANCE
+        rounded = any(weight.codes is not None for weight in stored)
+        tolerance = _QUANTIZED_TOLERANCE if rounded else _FLOAT_TOLERANCE
     target = Path(directory)
     with whole_folder(target) as folder:
         path = folder / MODEL

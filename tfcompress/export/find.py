@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import ExportError
-from tfcompress.layers import Compressed, FakeQuantizer, weight_roles
+from tfcompress.layers import Compressed, FakeQuantizer, HalfPrecision, weight_roles
 from tfcompress.layers.matrix import to_matrix
 from tfcompress.measure import Axes
 from tfcompress.surgery import walk
@@ -30,12 +30,14 @@ class Stored:
         value: float32 in its own shape, on its grid.
         quantizer: the grid.
         channel_axis: which of its axes are channels, see `WeightRole`.
+        codes: the level of each weight, int32 in its own shape; None: it has none, as a float16.
     """
 
     path: str
     value: Array
     quantizer: FakeQuantizer
     channel_axis: Axes = None
+    codes: Array | None = None
 
     @property
     def matrix(self) -> Array:
@@ -60,13 +62,28 @@ def stored_weights(model: Any) -> list[Stored]:
             grids = [t for t in chain if isinstance(t, FakeQuantizer)]
             if grids:
                 value = held.layer.effective(name).numpy()
+                codes = grids[-1].codes(held.layer.before(name, grids[-1]))
                 axes = {role.name: role.channel_axis for role in weight_roles(held.layer.layer)}
-                found.append(Stored(f"{held.path}.{name}", value, grids[-1], axes[name]))
+                found.append(
+                    Stored(
+                        f"{held.path}.{name}",
+                        value,
+                        grids[-1],
+                        axes[name],
+                        None if codes is None else codes.numpy(),
+                    )
+                )
     return found
 
 
 def find_owner(value: Array, weights: list[Stored]) -> int | None:
-    """Which of the weights a constant of the graph is.
+    """Which of the weights a constant of the graph is; see `find_place`."""
+    place = find_place(value, weights)
+    return None if place is None else place[0]
+
+
+def find_place(value: Array, weights: list[Stored]) -> tuple[int, bool] | None:
+    """Which of the weights a constant of the graph is, and whether its matrix is turned round.
 
     Raises:
         ExportError: it is one, turned so that its scales would not fit.
@@ -78,7 +95,7 @@ def find_owner(value: Array, weights: list[Stored]) -> int | None:
             candidate = weight.matrix.T if turned else weight.matrix
             if _proportional(found, candidate, _scaled(weight, turned)):
                 _refuse_other_channels(value, weight, turned)
-                return index
+                return index, turned
     return None
 
 
@@ -117,11 +134,16 @@ def _same_up_to_factors(value: Array, weight: Array) -> bool:
     return nothing_lost and bool(np.allclose(value, weight * factor, rtol=1e-5, atol=0.0))
 
 
+def channels_last(value: Array, turned: bool) -> bool:
+    """Whether a constant has its scales along the last axis, as a depthwise `[1, h, w, out]`."""
+    return value.ndim > 2 and not turned
+
+
 def _refuse_other_channels(value: Array, weight: Stored, turned: bool) -> None:
     axis = _scaled(weight, turned)
-    # A depthwise kernel `[1, h, w, out]` has its scales along the last axis, others the first.
-    depthwise = value.ndim > 2 and not turned
-    if axis is not None and axis != (1 if depthwise else 0):
+    if isinstance(weight.quantizer, HalfPrecision):
+        return
+    if axis is not None and axis != (1 if channels_last(value, turned) else 0):
         raise ExportError(
             f"{weight.path} is multiplied the other way round in the file, where the scales of its "
             f"channels (axis {weight.quantizer.channel_axis}) would not fit. "

@@ -6,21 +6,25 @@ import io
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
-from litert_quantizer import qtyping, quantizer
+from litert_quantizer import algorithm_manager, qtyping, quantizer
 
 from tfcompress.errors import ExportError
 from tfcompress.export import flatbuffer
-from tfcompress.export.find import Stored, find_owner
-from tfcompress.layers import FakeQuantizer
+from tfcompress.export.find import Stored, find_owner, find_place
+from tfcompress.export.grids import grid_ends
+from tfcompress.layers import FakeQuantizer, HalfPrecision
+from tfcompress.layers.grid import stored_bits
 
 _MARK = "tfcompress/{}/"
+_NAMED_OTHERWISE = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # by litert-quantizer
+_FLOAT16 = algorithm_manager.AlgorithmName.FLOAT_CASTING
 
 
 def quantize(content: bytes, weights: list[Stored]) -> bytes:
     """The model with these weights in their bits; everything else stays float32.
 
-    The weights lie on symmetric grids whose last level is used, so that litert-quantizer's
-    min-max algorithm finds exactly these grids.
+    The weights lie on symmetric grids. litert-quantizer's min-max algorithm is given the ends of
+    these grids, which no weight need reach, and so writes exactly them.
 
     Raises:
         ExportError: a weight that the converter folded away, that two layers store differently,
@@ -29,30 +33,33 @@ def quantize(content: bytes, weights: list[Stored]) -> bytes:
     if not weights:
         return content
     model = flatbuffer.read(content)
-    marked = _mark(model, weights)
+    marked, ends = _mark(model, weights), _name_ends(model, weights)
     worker = quantizer.Quantizer(flatbuffer.pack(model))
     for index, operators in marked.items():
         for name in operators:
             _ask(worker, index, name, weights[index])
     # Its progress bars and prints are of no use to ours.
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        result = bytes(worker.quantize().quantized_model)
+        result = bytes(worker.quantize(ends).quantized_model)
     _check(result, weights)
     return result
 
 
 def _ask(worker: Any, index: int, operator: str, weight: Stored) -> None:
+    grid = weight.quantizer
     try:
-        worker.add_dynamic_config(
-            regex=_MARK.format(index),
-            operation_name=qtyping.TFLOperationName(operator),
-            num_bits=weight.quantizer.bits,
-            granularity=_granularity(weight.quantizer),
-        )
+        name = qtyping.TFLOperationName(_NAMED_OTHERWISE.get(operator, operator))
+        if isinstance(grid, HalfPrecision):
+            worker.add_weight_only_config(
+                _MARK.format(index), name, grid.bits, algorithm_key=_FLOAT16
+            )
+        else:
+            bits = stored_bits(grid.bits)
+            worker.add_dynamic_config(_MARK.format(index), name, bits, _granularity(grid))
     except ValueError as error:
         raise ExportError(
             f"{weight.path} is an input of the operator {operator}, whose weights LiteRT cannot "
-            f"store in {weight.quantizer.bits} bits on this grid. Leave the layer out of the "
+            f"store in {grid.bits} bits on this grid. Leave the layer out of the "
             "Quantize rule; where its table is looked up at fixed ids, which the converter does "
             "beforehand, let the ids depend on the model's input."
         ) from error
@@ -87,6 +94,22 @@ def _mark(model: Any, weights: list[Stored]) -> dict[int, set[str]]:
             "Leave the layer out of the Quantize rule, or let its input depend on the model's."
         )
     return used
+
+
+def _name_ends(model: Any, weights: list[Stored]) -> dict[str, dict[str, Any]]:
+    """Names each weight of a grid for itself, and says where by that name its grids end."""
+    ends = {}
+    for number, graph in enumerate(model.subgraphs):
+        for place, tensor in enumerate(graph.tensors):
+            value = flatbuffer.constant(model, tensor)
+            found = None if value is None else find_place(value, weights)
+            if value is None or found is None or weights[found[0]].codes is None:
+                continue
+            name = f"weight/{number}/{place}"
+            tensor.name = name.encode()
+            end = grid_ends(value, weights[found[0]], found[1])
+            ends[name] = {"min": -end, "max": end}
+    return ends
 
 
 def _owners(model: Any, weights: list[Stored]) -> dict[int, int]:

@@ -6,9 +6,12 @@ from tfcompress.layers.compressed import Compressed
 from tfcompress.layers.convolution import FactorizedConv2D
 from tfcompress.layers.einsum import FactorizedEinsumDense
 from tfcompress.layers.factorized import FactorizedDense, FactorizedEmbedding
+from tfcompress.layers.half import HalfPrecision
 from tfcompress.layers.hashing import DoubleHash, Product, QuotientRemainder, Sum
+from tfcompress.layers.held import HeldQuantizer, LearnedQuantizer
 from tfcompress.layers.mask import Mask
 from tfcompress.layers.quantizer import FakeQuantizer
+from tfcompress.layers.scales import AbsMax, Deviations, Fixed, Learned, MeanSquare, Scale
 from tfcompress.layers.scores import scores
 from tfcompress.layers.shared import (
     ChosenSharedEmbedding,
@@ -19,20 +22,29 @@ from tfcompress.layers.table import Operators, TableLayer
 from tfcompress.layers.weights import WeightRole, register_weights, weight_roles
 
 __all__ = [
+    "AbsMax",
     "ChosenSharedEmbedding",
     "CodedEmbedding",
     "Compressed",
+    "Deviations",
     "DoubleHash",
     "FactorizedConv2D",
     "FactorizedDense",
     "FactorizedEinsumDense",
     "FactorizedEmbedding",
     "FakeQuantizer",
+    "Fixed",
+    "HalfPrecision",
+    "HeldQuantizer",
     "KeptSharedEmbedding",
+    "Learned",
+    "LearnedQuantizer",
     "Mask",
+    "MeanSquare",
     "Operators",
     "Product",
     "QuotientRemainder",
+    "Scale",
     "SharedEmbedding",
     "Sum",
     "TableLayer",

@@ -38,6 +38,7 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
 
     def __init__(self, layer: Any, transforms: Mapping[str, Sequence[Any]], **kwargs: Any) -> None:
         kwargs.setdefault("name", layer.name)
+        kwargs.setdefault("autocast", layer._autocast)  # ids as float16 would be other ids
         super().__init__(layer, **kwargs)
         # Past Keras's tracking, whose dictionaries refuse to be saved once they have grown.
         self.__dict__["_transforms"] = {name: list(chain) for name, chain in transforms.items()}
@@ -74,7 +75,10 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         weight = self._through(name, chain[:place])
         transform.build(self, name, weight)
         transform.start(weight)
+        before = [self._through(name, chain[:later]) for later in range(place, len(chain))]
         chain.insert(place, transform)
+        for later, old in enumerate(before, place + 1):
+            chain[later].restart(old, self._through(name, chain[:later]))
 
     @tf.autograph.experimental.do_not_convert
     def call(self, inputs: Any, *args: Any, training: Any = None, **kwargs: Any) -> Any:
@@ -134,6 +138,11 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
     def effective(self, name: str) -> Any:
         """The transformed weight, a float tensor of the weight's own shape."""
         return self._through(name, self._transforms[name])
+
+    def before(self, name: str, transform: Any) -> Any:
+        """The weight as it reaches one of its transforms."""
+        chain = self._transforms[name]
+        return self._through(name, chain[: chain.index(transform)])
 
     def _through(self, name: str, chain: Sequence[Any]) -> Any:
         result = tf.convert_to_tensor(weight_of(self.layer, name))

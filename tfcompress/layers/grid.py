@@ -2,22 +2,57 @@
 
 The grid is the one that `litert-quantizer` writes: `q = round(w / s)` in `[-n, n]` with
 `n = 2**(bits - 1) - 1`, one scale `s` for a whole matrix, for each channel, or for each block of a
-channel. Where the largest magnitude of a group lies on the grid's last level, the exporter finds
-the same scale again, so that a trained model is exported without a second rounding.
+channel. The scales of blocks are those that a file can hold, see `block_step`. The exporter writes
+these very scales, so that a trained model is exported without a second rounding.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tfcompress.keras import tf
 
 _TINY = 1e-9  # keeps an all-zero group from dividing by zero
+SMALLEST = 2.0**-24  # of the float16 above 0
+_LARGEST = 65280.0  # of the float16 of 8 significant bits
+_HALF_END = 65504.0  # of the float16
 
 
 def levels(bits: int) -> int:
-    """The largest integer of a symmetric grid: 1, 7, 127 for 2, 4, 8 bits."""
+    """The largest integer of a symmetric grid: 1, 3, 7, 127 for 2, 3, 4, 8 bits."""
     return int(2 ** (bits - 1) - 1)
+
+
+def stored_bits(bits: int) -> int:
+    """Bits of a weight in a file: LiteRT has no kernel for 3, whose codes it holds in 4."""
+    return 4 if bits == 3 else bits
+
+
+def block_step(step: Any) -> Any:
+    """The steps of blocks as a file holds them: float16 of 8 significant bits, none of them 0.
+
+    The gradient passes straight through.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> float(block_step(tf.constant(1.001)))
+        1.0
+    """
+    near = tf.clip_by_value(tf.stop_gradient(step), SMALLEST, _LARGEST)
+    near = tf.cast(tf.cast(tf.cast(near, tf.bfloat16), tf.float16), step.dtype)
+    return step + tf.stop_gradient(near - step)
+
+
+def half_precision(weights: Any) -> Any:
+    """`weights` rounded to float16, the largest of which ends its range; the gradient passes."""
+
+    @tf.custom_gradient
+    def rounded(w: Any) -> Any:
+        half = tf.cast(tf.clip_by_value(w, -_HALF_END, _HALF_END), tf.float16)
+        return tf.cast(half, w.dtype), lambda upstream: upstream
+
+    return rounded(weights)
 
 
 def fake_quantize(weights: Any, scale: Any, bits: int, clip: bool = True) -> Any:
@@ -28,7 +63,7 @@ def fake_quantize(weights: Any, scale: Any, bits: int, clip: bool = True) -> Any
     Args:
         weights: float tensor of any shape.
         scale: step of the grid, broadcastable to `weights`.
-        bits: 2, 4 or 8.
+        bits: 2, 3, 4 or 8.
         clip: whether weights may lie beyond the grid's end. Where they cannot (`absmax_scale`),
             False gives the same with fewer passes over them.
     """
@@ -56,6 +91,44 @@ def _largest(weights: Any, axes: list[int]) -> Any:
     # Of a whole table: read twice, but never written out anew as its magnitudes are.
     most, least = (f(weights, axis=axes, keepdims=True) for f in (tf.reduce_max, tf.reduce_min))
     return tf.maximum(most, -least)
+
+
+def learned_quantize(weights: Any, step: Any, bits: int, sharing: int) -> Any:
+    """`weights` rounded onto a grid whose step is trained with them.
+
+    Esser et al., "Learned Step Size Quantization" (2020): of a weight inside the grid the step's
+    gradient is `round(w / s) - w / s`, beyond it the last level, and their sum is multiplied by
+    `1 / sqrt(sharing * levels(bits))`. A weight beyond the grid gets no gradient.
+
+    Args:
+        weights: float tensor of any shape.
+        step: of as many axes, each of the same size or 1.
+        bits: 2, 3, 4 or 8.
+        sharing: how many weights of the whole tensor share a step.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> learned_quantize(tf.constant([[0.3, 0.9]]), tf.constant([[0.5]]), 2, 2).numpy().tolist()
+        [[0.5, 0.5]]
+    """
+    top = float(levels(bits))
+    share = 1.0 / math.sqrt(sharing * top)
+
+    @tf.custom_gradient
+    def rounded(w: Any, s: Any) -> Any:
+        ratio = w / s
+        level = tf.clip_by_value(tf.round(ratio), -top, top)
+
+        def gradient(upstream: Any) -> Any:
+            inside = tf.abs(ratio) < top
+            slope = tf.where(inside, level - ratio, level)
+            axes = [axis for axis, size in enumerate(s.shape) if size == 1]
+            to_step = tf.reduce_sum(upstream * slope, axis=axes, keepdims=True)
+            return tf.where(inside, upstream, tf.zeros_like(upstream)), to_step * share
+
+        return level * s, gradient
+
+    return rounded(weights, step)
 
 
 def absmax_scale(weights: Any, axes: list[int], bits: int) -> Any:

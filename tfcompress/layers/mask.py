@@ -123,6 +123,9 @@ class Mask:
         if isinstance(self.schedule, Once):
             self._mask.assign(self._new_mask(weight, self.sparsity))
 
+    def restart(self, before: Any, after: Any) -> None:
+        """Nothing to set where another transform comes before this one."""
+
     def advance(self, weight: Any) -> None:
         """One training step further: moves the mask where the schedule says so."""
         if self._decide is None:

@@ -1,5 +1,6 @@
 """The techniques, each in its own file, in the order in which they are applied."""
 
+from tfcompress.layers import AbsMax, Deviations, Fixed, Learned, MeanSquare
 from tfcompress.spec import Technique
 from tfcompress.techniques.code import Code, Interactions, KMeans
 from tfcompress.techniques.distill import Distill
@@ -16,14 +17,8 @@ from tfcompress.techniques.factorize import (
 )
 from tfcompress.techniques.importance import ByActivation, ByNorm, ByScale
 from tfcompress.techniques.prune import Prune
-from tfcompress.techniques.quantize import (
-    AbsMax,
-    Deviations,
-    PerBlock,
-    PerChannel,
-    PerTensor,
-    Quantize,
-)
+from tfcompress.techniques.quantize import PerBlock, PerChannel, PerTensor, Quantize
+from tfcompress.techniques.rounding import ErrorCorrecting, Nearest
 from tfcompress.techniques.share import Share
 from tfcompress.techniques.shrink import Shrink
 
@@ -41,11 +36,16 @@ __all__ = [
     "Code",
     "Deviations",
     "Distill",
+    "ErrorCorrecting",
     "Factorize",
+    "Fixed",
     "Fraction",
     "Interactions",
     "KMeans",
     "KeptEnergy",
+    "Learned",
+    "MeanSquare",
+    "Nearest",
     "OutputError",
     "PerBlock",
     "PerChannel",

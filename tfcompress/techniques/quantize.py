@@ -1,20 +1,25 @@
-"""Quantize: weights of 2, 4 or 8 bits, trained on the grid on which they are stored."""
+"""Quantize: weights of 2 to 16 bits, trained on the grid on which they are stored."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfcompress.calibration import Inputs
 from tfcompress.errors import SpecError
-from tfcompress.layers import FakeQuantizer
+from tfcompress.layers import AbsMax, FakeQuantizer, HalfPrecision, LearnedQuantizer, Scale
+from tfcompress.layers.grid import stored_bits
 from tfcompress.measure import FLOAT_BITS, Axes, LayerForm
 from tfcompress.spec import Skip, Technique
+from tfcompress.techniques.rounding import Nearest, Rounding
 from tfcompress.techniques.storable import refusal
 from tfcompress.techniques.wrap import has_transform, with_transforms
 from tfcompress.value import Value
 
-_BITS = (2, 4, 8, FLOAT_BITS)
+_HALF_BITS = 16
+_BITS = (2, 3, 4, 8, _HALF_BITS, FLOAT_BITS)
 _BLOCKS = (32, 64, 128, 256)  # the block sizes that LiteRT's kernels know
 
 
@@ -65,68 +70,37 @@ class PerBlock(Granularity):
 
 
 @dataclass(frozen=True)
-class Scale(Value):
-    """Where a grid ends."""
-
-    @property
-    @abstractmethod
-    def deviations(self) -> float | None:
-        """In standard deviations; None: at the largest magnitude."""
-
-
-@dataclass(frozen=True)
-class AbsMax(Scale):
-    """The grid ends at the largest magnitude."""
-
-    @property
-    def deviations(self) -> None:
-        """None: at the largest magnitude."""
-        return None
-
-
-@dataclass(frozen=True)
-class Deviations(Scale):
-    """The grid ends at a multiple of the standard deviation; larger weights are clipped to it.
-
-    Raises:
-        SpecError: a multiple not above 0.
-    """
-
-    multiple: float = 3.0
-
-    def __post_init__(self) -> None:
-        if self.multiple <= 0:
-            raise SpecError(f"Deviations received {self.multiple}; expected a multiple above 0.")
-
-    @property
-    def deviations(self) -> float:
-        """The multiple."""
-        return self.multiple
-
-
-@dataclass(frozen=True)
 class Quantize(Technique):
     """Stores a layer's matrices in a few bits, and trains them on the very grid they ship on.
 
     Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-
     Only Inference" (2018); the gradient is the straight-through estimator of Bengio et al. (2013).
+    Without training, the weights are those of the layer, rounded.
 
     Args:
-        bits: 2, 4 or 8; 32 leaves the layer as it is.
+        bits: 2, 3, 4 or 8; 16 for float16; 32 leaves the layer as it is. LiteRT has no kernel for
+            3 bits: such weights have the levels -3 to 3, and a file holds them in 4 bits each,
+            which is what `plan` and the report count.
         granularity: `PerTensor()`, `PerChannel()` or `PerBlock(size)`.
-        scale: `AbsMax()` or `Deviations(multiple)`.
+        scale: `AbsMax()`, `Deviations(multiple)`, `MeanSquare()`, `Learned()` or `Fixed(step)`.
+        rounding: `Nearest()`, or `ErrorCorrecting()`, which wants a calibration.
 
     Raises:
-        SpecError: a field out of range, or 2 bits in blocks, which LiteRT cannot run.
+        SpecError: a field out of range, 2 bits in blocks, which LiteRT cannot run, or a
+            granularity, scale or rounding with float16, which has no grid.
 
     Example:
-        >>> Quantize(bits=4, granularity=PerTensor(), scale=Deviations(3.0)).bits
+        >>> Quantize(bits=4, granularity=PerTensor(), scale=AbsMax()).bits
         4
+        >>> from tfcompress import Fixed
+        >>> Quantize(bits=8, scale=Fixed(1 / 64)).scale  # round(w * 64) / 64
+        Fixed(size=0.015625)
     """
 
     bits: int = 8
     granularity: Granularity = field(default_factory=PerChannel)
     scale: Scale = field(default_factory=AbsMax)
+    rounding: Rounding = field(default_factory=Nearest)
 
     def __post_init__(self) -> None:
         if self.bits not in _BITS:
@@ -138,18 +112,45 @@ class Quantize(Technique):
             )
         if not isinstance(self.scale, Scale):
             raise SpecError(
-                f"Quantize received scale={self.scale!r}; expected AbsMax() or Deviations(...)."
+                f"Quantize received scale={self.scale!r}; expected AbsMax(), Deviations(...), "
+                "MeanSquare(), Learned() or Fixed(step)."
             )
+        if not isinstance(self.rounding, Rounding):
+            raise SpecError(
+                f"Quantize received rounding={self.rounding!r}; expected Nearest() or "
+                "ErrorCorrecting()."
+            )
+        self._check_together()
+
+    def _check_together(self) -> None:
         if self.bits == 2 and isinstance(self.granularity, PerBlock):
             raise SpecError(
                 "Quantize received bits=2 with PerBlock; LiteRT has no such kernel. Expected "
                 "PerChannel() or PerTensor(), or 4 bits in blocks."
             )
+        grid = (self.granularity, self.scale, self.rounding)
+        if self.bits == _HALF_BITS and grid != (PerChannel(), AbsMax(), Nearest()):
+            raise SpecError(
+                f"Quantize received bits=16 with {self.granularity!r}, {self.scale!r} and "
+                f"{self.rounding!r}; expected none of them, for float16 has no grid."
+            )
+
+    def prepare(self, forms: Sequence[LayerForm]) -> Sequence[Technique | Skip]:
+        """For each layer the technique, with what the layer saw where its rounding wants it."""
+        return self.rounding.prepared(self, forms)
 
     def plan(self, form: LayerForm) -> LayerForm | Skip:
         """The form with fewer bits, or why not."""
         if has_transform(form.layer, FakeQuantizer):
             return Skip("it is quantized already")
+        if self.bits == FLOAT_BITS:
+            return form
+        reason = self._why_not(form) or self.rounding.why_not(form)
+        if reason:
+            return Skip(reason)
+        return form.with_weights(lambda w: self._quantizer(w.channel_axis).planned(w))
+
+    def _why_not(self, form: LayerForm) -> str | None:
         if isinstance(self.granularity, PerBlock):
             for weight in form.weights:
                 if weight.channel_axis is None:
@@ -157,29 +158,32 @@ class Quantize(Technique):
                 width = weight.parameters // weight.channels
                 if width % self.granularity.size:
                     size = self.granularity.size
-                    return Skip(f"blocks of {size} do not divide a width of {width}")
-        if self.bits == FLOAT_BITS:
-            return form
+                    return f"blocks of {size} do not divide a width of {width}"
+        bits = stored_bits(self.bits)
         for weight in form.weights:
             reason = refusal(weight, self._quantizer(weight.channel_axis))
             if reason:
-                return Skip(reason)
+                return reason
             # Measured: LiteRT's look-up steps from row to row in bytes, and reads wrong rows else.
-            if weight.lookup and weight.shape[1] * self.bits % 8:
-                return Skip(
+            if weight.lookup and weight.shape[1] * bits % 8:
+                return (
                     f"LiteRT looks up rows of whole bytes, and {weight.shape[1]} weights of "
-                    f"{self.bits} bits are none; choose a width or rank that makes them so"
+                    f"{bits} bits are none; choose a width or rank that makes them so"
                 )
-        return form.with_weights(lambda w: self._quantizer(w.channel_axis).planned(w))
+        return None
 
-    def apply(self, layer: Any) -> Any:
+    def apply(self, layer: Any, inputs: Inputs | None = None) -> Any:
         """The layer on its grid."""
         if self.bits == FLOAT_BITS:
             return layer
-
-        return with_transforms(layer, lambda role: self._quantizer(role.channel_axis))
+        wrapper = with_transforms(layer, lambda role: self._quantizer(role.channel_axis))
+        self.rounding.carry_out(wrapper, inputs)
+        return wrapper
 
     def _quantizer(self, channel_axis: Axes) -> FakeQuantizer:
+        if self.bits == _HALF_BITS:
+            return HalfPrecision(channel_axis)
         granularity = PerTensor() if channel_axis is None else self.granularity
         where = granularity.arguments(channel_axis)
-        return FakeQuantizer(self.bits, deviations=self.scale.deviations, **where)
+        kind = LearnedQuantizer if self.scale.trained else self.rounding.quantizer
+        return kind(self.bits, scale=self.scale, **where)
