@@ -14,6 +14,7 @@ from tfcompress.layers import (
     FactorizedEinsumDense,
     FactorizedEmbedding,
     FakeQuantizer,
+    Integer,
     Mask,
     SharedEmbedding,
 )
@@ -30,6 +31,7 @@ from tfcompress.techniques import (
     PerTensor,
     Prune,
     Quantize,
+    QuantizeActivations,
     Share,
     Spatial,
 )
@@ -72,6 +74,8 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
                 found.append(Prune(transform.sparsity, transform.block, transform.schedule))
             elif isinstance(transform, FakeQuantizer):
                 found.append(_quantize(transform))
+    if isinstance(layer, Integer):
+        found.append(QuantizeActivations(observer=layer.observer))
     return tuple(found)
 
 

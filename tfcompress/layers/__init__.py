@@ -7,7 +7,9 @@ from tfcompress.layers.convolution import FactorizedConv2D
 from tfcompress.layers.einsum import FactorizedEinsumDense
 from tfcompress.layers.factorized import FactorizedDense, FactorizedEmbedding
 from tfcompress.layers.hashing import DoubleHash, Product, QuotientRemainder, Sum
+from tfcompress.layers.integer import Integer
 from tfcompress.layers.mask import Mask
+from tfcompress.layers.observers import MinMax, MovingAverage, Observer, Percentile
 from tfcompress.layers.quantizer import FakeQuantizer
 from tfcompress.layers.scores import scores
 from tfcompress.layers.shared import (
@@ -28,9 +30,14 @@ __all__ = [
     "FactorizedEinsumDense",
     "FactorizedEmbedding",
     "FakeQuantizer",
+    "Integer",
     "KeptSharedEmbedding",
     "Mask",
+    "MinMax",
+    "MovingAverage",
+    "Observer",
     "Operators",
+    "Percentile",
     "Product",
     "QuotientRemainder",
     "SharedEmbedding",

@@ -24,10 +24,19 @@ from tfcompress.techniques.quantize import (
     PerTensor,
     Quantize,
 )
+from tfcompress.techniques.quantize_activations import QuantizeActivations
 from tfcompress.techniques.share import Share
 from tfcompress.techniques.shrink import Shrink
 
-TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Code, Share, Shrink, Prune, Quantize)
+TECHNIQUES: tuple[type[Technique], ...] = (
+    Factorize,
+    Code,
+    Share,
+    Shrink,
+    Prune,
+    Quantize,
+    QuantizeActivations,
+)
 
 __all__ = [
     "TECHNIQUES",
@@ -52,6 +61,7 @@ __all__ = [
     "PerTensor",
     "Prune",
     "Quantize",
+    "QuantizeActivations",
     "Share",
     "Shrink",
     "Spatial",
