@@ -26,6 +26,7 @@ SETTINGS = {
     "8 bits": (tfc.Quantize(8),),
     "4 bits": (tfc.Quantize(4, tfc.PerTensor(), tfc.Deviations(2.0)),),
     "2 bits": (tfc.Quantize(2),),
+    "integers": (tfc.Quantize(8), tfc.QuantizeActivations()),
     "code": (tfc.Code(4, 8),),
     "code at 4 bits": (tfc.Code(3, 8), tfc.Quantize(4, tfc.PerTensor())),
     "share": (tfc.Share(tfc.QuotientRemainder(8), keep=4),),

@@ -81,6 +81,8 @@ def _taken_out(model: Any, graph: Any) -> dict[int, set[Ends]]:
         if grid is not None and grid.scale is not None:
             found.setdefault(instead[after], set()).add(_ends(grid))
     graph.operators = kept
+    for tensor in instead:  # nobody reads it any more
+        graph.tensors[tensor].type, graph.tensors[tensor].quantization = _FLOAT, None
     _redirect(model, graph, lambda tensor: instead.get(int(tensor), int(tensor)))
     return found
 

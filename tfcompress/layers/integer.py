@@ -247,6 +247,14 @@ class Integer(Compressed):
         return super().from_config(config, custom_objects)
 
 
+def ends_with_operator(layer: Any) -> bool:
+    """Whether what a layer puts out is what its operator puts out, with nothing behind it."""
+    plain = (None, keras.activations.linear)
+    if isinstance(layer, keras.layers.EinsumDense):
+        return layer.bias is None and layer.activation in plain
+    return getattr(layer, "activation", None) in plain + _FUSED
+
+
 def with_ranges(wrapper: Compressed, observer: Observer, places: Sequence[str]) -> Integer:
     """The layer of a wrapper, its transforms and what they keep, in one that holds ranges too."""
     chains = {
