@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
     "Quantize, 2 bits": tfc.Quantize(bits=2),
     "Quantize, 8 bits, one scale": tfc.Quantize(bits=8, granularity=tfc.PerTensor()),
     "Quantize, 4 bits, blocks of 32": tfc.Quantize(bits=4, granularity=tfc.PerBlock(32)),
+    "QuantizeActivations, with 8 bits": tfc.QuantizeActivations(),
 }
 _HEAD = """# Techniques and layers
 
@@ -58,7 +59,8 @@ def _followed(model: Any) -> Any:
 
 def _cell(model: Any, kind: Kind, technique: Any) -> str:
     where = kind.units or kind.where if isinstance(technique, tfc.Shrink) else kind.where
-    rule = tfc.rule(tfc.by_type(where) & ~tfc.by_name("behind"), technique)
+    needed = (tfc.Quantize(bits=8),) if isinstance(technique, tfc.QuantizeActivations) else ()
+    rule = tfc.rule(tfc.by_type(where) & ~tfc.by_name("behind"), technique, *needed)
     rows = [row for row in tfc.plan(model, tfc.Spec([rule])).layers if _asked(row)]
     reasons = {reason.split(": ", 1)[-1] for row in rows for reason in row.skipped}
     return "; ".join(sorted(reasons)) or "yes"

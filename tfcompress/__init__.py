@@ -7,7 +7,7 @@ do it. Export proves it. Report says what it saved.
 import tfcompress.keras  # first: it chooses the Keras that everything else uses
 from tfcompress import recipes
 from tfcompress.apply import apply, distill, finalize
-from tfcompress.calibration import Calibration, calibrate
+from tfcompress.calibration import Calibration, calibrate, observe
 from tfcompress.distillation import (
     Combined,
     CosineRamp,
@@ -35,6 +35,9 @@ from tfcompress.errors import (
 from tfcompress.export import Exported, LiteModel, Signature, compare_latency, export
 from tfcompress.layers import (
     DoubleHash,
+    MinMax,
+    MovingAverage,
+    Percentile,
     Product,
     QuotientRemainder,
     Sum,
@@ -72,6 +75,7 @@ from tfcompress.techniques import (
     PerTensor,
     Prune,
     Quantize,
+    QuantizeActivations,
     Share,
     Shrink,
     Spatial,

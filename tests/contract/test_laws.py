@@ -56,6 +56,10 @@ SETTINGS: dict[type, list[Any]] = {
         tfc.Quantize(bits=8, scale=tfc.Fixed(1 / 64)),
         tfc.Quantize(bits=16),
     ],
+    tfc.QuantizeActivations: [
+        tfc.QuantizeActivations(),
+        tfc.QuantizeActivations(observer=tfc.Percentile(99.0)),
+    ],
 }
 # The neutral setting of each technique, and of distillation.
 NEUTRAL: dict[type, list[Any]] = {
@@ -73,6 +77,7 @@ NEUTRAL: dict[type, list[Any]] = {
         tfc.Prune(0.0, schedule=tfc.ConstantSparsity(begin_step=0, frequency=1)),
     ],
     tfc.Quantize: [tfc.Quantize(bits=32), tfc.Quantize(bits=32, granularity=tfc.PerTensor())],
+    tfc.QuantizeActivations: [tfc.QuantizeActivations(bits=32)],
 }
 LAYERS = ("Dense", "Embedding")
 # Shrink follows graphs. Where code that is none uses the layers, it skips them, and says so; the
@@ -89,16 +94,25 @@ COMBINED = tfc.Spec(
 
 every_technique = pytest.mark.parametrize("technique", CASES, ids=repr)
 every_layer = pytest.mark.parametrize("layer", LAYERS)
-FOR_TABLES = (tfc.Code, tfc.Share)  # they skip every other layer
+# Some skip every layer but tables; ids have no range.
+SKIPS = {"Dense": (tfc.Code, tfc.Share), "Embedding": (tfc.QuantizeActivations,)}
 every_technique_and_layer = pytest.mark.parametrize(
     ("technique", "layer"),
-    [(t, k) for t in CASES for k in LAYERS if k == "Embedding" or not isinstance(t, FOR_TABLES)],
+    [(t, k) for t in CASES for k in LAYERS if not isinstance(t, SKIPS[k])],
     ids=repr,
 )
 
 
 def spec_for(layer: str, *techniques: Any) -> tfc.Spec:
-    return tfc.Spec([tfc.rule(tfc.by_type(layer), *techniques)])
+    return tfc.Spec([tfc.rule(tfc.by_type(layer), *with_what_it_needs(techniques))])
+
+
+def with_what_it_needs(techniques: Any) -> list[Any]:
+    """The techniques, and weights in 8 bits where activations are to be: integers need both."""
+    kinds = {type(technique) for technique in techniques}
+    alone = tfc.QuantizeActivations in kinds and tfc.Quantize not in kinds
+    neutral = tfc.QuantizeActivations(bits=32) in techniques
+    return [*techniques, tfc.Quantize(8)] if alone and not neutral else list(techniques)
 
 
 def does(technique: Any, family: Any, layer: str) -> bool:
@@ -275,7 +289,9 @@ def test_law_6_any_order_gives_the_result_of_the_canonical_order(both, layer, na
     canonical, shuffled = both
     first = tfc.apply(model, spec_for(layer, *canonical))
     if in_rules:
-        rules = [tfc.rule(tfc.by_type(layer), technique) for technique in shuffled]
+        rules = [
+            tfc.rule(tfc.by_type(layer), technique) for technique in with_what_it_needs(shuffled)
+        ]
         second = tfc.apply(model, tfc.Spec(rules))
     else:
         second = tfc.apply(model, spec_for(layer, *shuffled))

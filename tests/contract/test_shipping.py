@@ -30,6 +30,7 @@ SETTINGS = {
     "4 bits, mean square": (tfc.Prune(0.5), tfc.Quantize(4, tfc.PerTensor(), tfc.MeanSquare())),
     "8 bits, fixed": (tfc.Quantize(8, scale=tfc.Fixed(1 / 64)),),
     "float16": (tfc.Quantize(16),),
+    "integers": (tfc.Quantize(8), tfc.QuantizeActivations()),
     "code": (tfc.Code(4, 8),),
     "code at 4 bits": (tfc.Code(3, 8), tfc.Quantize(4, tfc.PerTensor())),
     "share": (tfc.Share(tfc.QuotientRemainder(8), keep=4),),

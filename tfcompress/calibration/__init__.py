@@ -1,6 +1,15 @@
 """What layers see: recorded once on some batches, for techniques that weigh errors by it."""
 
 from tfcompress.calibration.inputs import Counts, Inputs, SecondMoments
+from tfcompress.calibration.observe import observe
 from tfcompress.calibration.record import Calibration, calibrate, is_recorded
 
-__all__ = ["Calibration", "Counts", "Inputs", "SecondMoments", "calibrate", "is_recorded"]
+__all__ = [
+    "Calibration",
+    "Counts",
+    "Inputs",
+    "SecondMoments",
+    "calibrate",
+    "is_recorded",
+    "observe",
+]

@@ -15,6 +15,7 @@ from tfcompress.layers import (
     FactorizedEmbedding,
     FakeQuantizer,
     HalfPrecision,
+    Integer,
     Mask,
     SharedEmbedding,
 )
@@ -29,6 +30,7 @@ from tfcompress.techniques import (
     PerTensor,
     Prune,
     Quantize,
+    QuantizeActivations,
     Share,
     Spatial,
 )
@@ -71,6 +73,8 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
                 found.append(Prune(transform.sparsity, transform.block, transform.schedule))
             elif isinstance(transform, FakeQuantizer):
                 found.append(_quantize(transform))
+    if isinstance(layer, Integer):
+        found.append(QuantizeActivations(observer=layer.observer))
     return tuple(found)
 
 

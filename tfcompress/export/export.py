@@ -12,7 +12,7 @@ from typing import Any
 from tfcompress.apply import finalize
 from tfcompress.distillation import Distiller
 from tfcompress.errors import ExportError
-from tfcompress.export import flatbuffer, sizes
+from tfcompress.export import activations, flatbuffer, sizes
 from tfcompress.export.convert import convert
 from tfcompress.export.done import spec_of
 from tfcompress.export.find import stored_weights
@@ -98,8 +98,9 @@ def export(
     signatures = dict(signatures or default_signatures(model))
     batches = _batches(model, signatures, verify_with)
     stored = stored_weights(model)
+    integers = activations.in_integers(model)
     plain = unfused(lowered(finalize(model)))
-    content = flatbuffer.compact(quantize(convert(plain, signatures), stored))
+    content = flatbuffer.compact(quantize(convert(plain, signatures), stored, integers))
     if tolerance is None:
         rounded = any(weight.codes is not None for weight in stored)
         tolerance = _QUANTIZED_TOLERANCE if rounded else _FLOAT_TOLERANCE
@@ -155,6 +156,7 @@ def _report(model: Any, content: bytes) -> dict[str, Any]:
                     "type": form.kind,
                     "bytes": form.bytes,
                     "weights": [asdict(weight) for weight in form.weights],
+                    **activations.of_layer(held.layer),
                 }
             )
     return {
@@ -162,6 +164,7 @@ def _report(model: Any, content: bytes) -> dict[str, Any]:
         "parameters": sizes.parameters(content),
         "multiply_adds": sizes.multiply_adds(content),
         "operators": sizes.operators(content),
+        **activations.of_file(model, content),
         "layers": layers,
         "versions": {name: metadata.version(name) for name in _PACKAGES},
     }

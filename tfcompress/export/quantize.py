@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -12,19 +13,32 @@ from tfcompress.errors import ExportError
 from tfcompress.export import flatbuffer
 from tfcompress.export.find import Stored, find_owner, find_place
 from tfcompress.export.grids import grid_ends
+from tfcompress.export.ranges import (
+    COMPUTED,
+    TRANSPARENT,
+    Ends,
+    Place,
+    by_name,
+    in_integers,
+    take_ranges,
+)
 from tfcompress.layers import FakeQuantizer, HalfPrecision
 from tfcompress.layers.grid import stored_bits
+from tfcompress.layers.ranges import BITS
 
-_MARK = "tfcompress/{}/"
+MARK = "tfcompress/{}/"
+_BETWEEN = "integer/"
 _NAMED_OTHERWISE = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}  # by litert-quantizer
 _FLOAT16 = algorithm_manager.AlgorithmName.FLOAT_CASTING
 
 
-def quantize(content: bytes, weights: list[Stored]) -> bytes:
+def quantize(content: bytes, weights: list[Stored], integers: Collection[str] = ()) -> bytes:
     """The model with these weights in their bits; everything else stays float32.
 
-    The weights lie on symmetric grids. litert-quantizer's min-max algorithm is given the ends of
-    these grids, which no weight need reach, and so writes exactly them.
+    Operators with the weights whose paths are in `integers` get 8-bit inputs and outputs, and so
+    do operators between them that need no more to be computed in integers. The weights lie on
+    symmetric grids. litert-quantizer's min-max algorithm is given the ends of these grids, which
+    no weight need reach, and so writes exactly them.
 
     Raises:
         ExportError: a weight that the converter folded away, that two layers store differently,
@@ -33,29 +47,35 @@ def quantize(content: bytes, weights: list[Stored]) -> bytes:
     if not weights:
         return content
     model = flatbuffer.read(content)
-    marked, ends = _mark(model, weights), _name_ends(model, weights)
+    ranges = take_ranges(model) if integers else {}
+    marked, ends = mark(model, weights, ranges), _name_ends(model, weights)
+    _check_ranges(model, weights, integers, ranges)
     worker = quantizer.Quantizer(flatbuffer.pack(model))
     for index, operators in marked.items():
         for name in operators:
-            _ask(worker, index, name, weights[index])
+            _ask(worker, index, name, weights[index], weights[index].path in integers)
+    for name in TRANSPARENT + COMPUTED if integers else ():
+        worker.add_static_config(_BETWEEN, qtyping.TFLOperationName(name), BITS, BITS)
     # Its progress bars and prints are of no use to ours.
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        result = bytes(worker.quantize(ends).quantized_model)
+        result = bytes(worker.quantize({**ends, **by_name(model, ranges)}).quantized_model)
     _check(result, weights)
     return result
 
 
-def _ask(worker: Any, index: int, operator: str, weight: Stored) -> None:
+def _ask(worker: Any, index: int, operator: str, weight: Stored, in_integers: bool) -> None:
     grid = weight.quantizer
     try:
-        name = qtyping.TFLOperationName(_NAMED_OTHERWISE.get(operator, operator))
+        where = (
+            MARK.format(index),
+            qtyping.TFLOperationName(_NAMED_OTHERWISE.get(operator, operator)),
+        )
         if isinstance(grid, HalfPrecision):
-            worker.add_weight_only_config(
-                _MARK.format(index), name, grid.bits, algorithm_key=_FLOAT16
-            )
+            worker.add_weight_only_config(*where, grid.bits, algorithm_key=_FLOAT16)
+        elif in_integers:
+            worker.add_static_config(*where, BITS, stored_bits(grid.bits), granularity(grid))
         else:
-            bits = stored_bits(grid.bits)
-            worker.add_dynamic_config(_MARK.format(index), name, bits, _granularity(grid))
+            worker.add_dynamic_config(*where, stored_bits(grid.bits), granularity(grid))
     except ValueError as error:
         raise ExportError(
             f"{weight.path} is an input of the operator {operator}, whose weights LiteRT cannot "
@@ -65,7 +85,8 @@ def _ask(worker: Any, index: int, operator: str, weight: Stored) -> None:
         ) from error
 
 
-def _granularity(grid: FakeQuantizer) -> Any:
+def granularity(grid: FakeQuantizer) -> Any:
+    """What litert-quantizer calls the weights that share a scale."""
     if grid.channel_axis is None:
         return qtyping.QuantGranularity.TENSORWISE
     if grid.block:
@@ -73,15 +94,40 @@ def _granularity(grid: FakeQuantizer) -> Any:
     return qtyping.QuantGranularity.CHANNELWISE
 
 
-def _mark(model: Any, weights: list[Stored]) -> dict[int, set[str]]:
+def _check_ranges(
+    model: Any, weights: list[Stored], integers: Collection[str], ranges: dict[Place, Ends]
+) -> None:
+    """That inputs and outputs of every operator that is to compute in integers have a range."""
+    owners = _owners(model, weights)
+    for number, graph in enumerate(model.subgraphs):
+        for operator in graph.operators:
+            owned = [owners[b] for b in _buffers(graph, operator) if b in owners]
+            path = weights[owned[0]].path if owned else ""
+            if path not in integers:
+                continue
+            for what, tensor in (("inputs", operator.inputs[0]), ("outputs", operator.outputs[0])):
+                if (number, int(tensor)) not in ranges:
+                    raise ExportError(
+                        f"{path} is to be computed in integers, and the {what} of its "
+                        f"{flatbuffer.operator_name(model, operator)} have no range: training "
+                        "rounded them nowhere. Give the layer behind it (BatchNormalization, "
+                        "ReLU) QuantizeActivations too, or take it from this one."
+                    )
+
+
+def _buffers(graph: Any, operator: Any) -> list[int]:
+    return [graph.tensors[i].buffer for i in operator.inputs if i >= 0]
+
+
+def mark(model: Any, weights: list[Stored], ranges: dict[Place, Ends]) -> dict[int, set[str]]:
     """Names the outputs of every operator after the weight it uses; which operators use which."""
     owners = _owners(model, weights)
     used: dict[int, set[str]] = {index: set() for index in range(len(weights))}
     for number, graph in enumerate(model.subgraphs):
         for place, operator in enumerate(graph.operators):
-            inputs = [graph.tensors[i] for i in operator.inputs if i >= 0]
-            marks = [owners[t.buffer] for t in inputs if t.buffer in owners]
-            prefix = _MARK.format(marks[0]) if marks else "float/"
+            marks = [owners[b] for b in _buffers(graph, operator) if b in owners]
+            between = in_integers(model, number, operator, ranges)
+            prefix = MARK.format(marks[0]) if marks else _BETWEEN if between else "float/"
             for slot, output in enumerate(operator.outputs):
                 graph.tensors[output].name = f"{prefix}{number}/{place}/{slot}".encode()
             for index in marks:

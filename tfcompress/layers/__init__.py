@@ -9,7 +9,9 @@ from tfcompress.layers.factorized import FactorizedDense, FactorizedEmbedding
 from tfcompress.layers.half import HalfPrecision
 from tfcompress.layers.hashing import DoubleHash, Product, QuotientRemainder, Sum
 from tfcompress.layers.held import HeldQuantizer, LearnedQuantizer
+from tfcompress.layers.integer import Integer
 from tfcompress.layers.mask import Mask
+from tfcompress.layers.observers import MinMax, MovingAverage, Observer, Percentile
 from tfcompress.layers.quantizer import FakeQuantizer
 from tfcompress.layers.scales import AbsMax, Deviations, Fixed, Learned, MeanSquare, Scale
 from tfcompress.layers.scores import scores
@@ -36,12 +38,17 @@ __all__ = [
     "Fixed",
     "HalfPrecision",
     "HeldQuantizer",
+    "Integer",
     "KeptSharedEmbedding",
     "Learned",
     "LearnedQuantizer",
     "Mask",
     "MeanSquare",
+    "MinMax",
+    "MovingAverage",
+    "Observer",
     "Operators",
+    "Percentile",
     "Product",
     "QuotientRemainder",
     "Scale",

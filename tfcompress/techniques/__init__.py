@@ -18,11 +18,20 @@ from tfcompress.techniques.factorize import (
 from tfcompress.techniques.importance import ByActivation, ByNorm, ByScale
 from tfcompress.techniques.prune import Prune
 from tfcompress.techniques.quantize import PerBlock, PerChannel, PerTensor, Quantize
+from tfcompress.techniques.quantize_activations import QuantizeActivations
 from tfcompress.techniques.rounding import ErrorCorrecting, Nearest
 from tfcompress.techniques.share import Share
 from tfcompress.techniques.shrink import Shrink
 
-TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Code, Share, Shrink, Prune, Quantize)
+TECHNIQUES: tuple[type[Technique], ...] = (
+    Factorize,
+    Code,
+    Share,
+    Shrink,
+    Prune,
+    Quantize,
+    QuantizeActivations,
+)
 
 __all__ = [
     "TECHNIQUES",
@@ -52,6 +61,7 @@ __all__ = [
     "PerTensor",
     "Prune",
     "Quantize",
+    "QuantizeActivations",
     "Share",
     "Shrink",
     "Spatial",
