@@ -41,6 +41,17 @@ from tfcompress.layers import (
     register_weights,
     scores,
 )
+from tfcompress.layers.pruning import (
+    Absolute,
+    Activation,
+    Global,
+    Magnitude,
+    NofM,
+    OfMax,
+    OfMean,
+    PerLayer,
+    PerOutput,
+)
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
 from tfcompress.spec import Rule, Spec, rule

@@ -70,6 +70,11 @@ _RECORDERS: dict[type, _Recorder] = {
 }
 
 
+def recordable(layer: Any) -> bool:
+    """Whether `calibrate` knows what enters a layer of this class."""
+    return type(layer) in _RECORDERS
+
+
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """What the layers of a model saw, by their paths; see `calibrate`.

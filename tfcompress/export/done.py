@@ -69,10 +69,15 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
     if isinstance(layer, Compressed) and layer.transforms:
         for transform in next(iter(layer.transforms.values())):
             if isinstance(transform, Mask):
-                found.append(Prune(transform.sparsity, transform.block, transform.schedule))
+                found.append(_prune(transform))
             elif isinstance(transform, FakeQuantizer):
                 found.append(_quantize(transform))
     return tuple(found)
+
+
+def _prune(mask: Mask) -> Prune:
+    rest = mask.schedule, mask.importance, mask.scope.asked
+    return Prune(mask.sparsity, mask.block, *rest)
 
 
 def _share(layer: SharedEmbedding) -> Share:
