@@ -44,6 +44,7 @@ from tfcompress.layers import (
 from tfcompress.layers.pruning import (
     Absolute,
     Activation,
+    ByProbability,
     Global,
     Magnitude,
     NofM,
@@ -54,6 +55,7 @@ from tfcompress.layers.pruning import (
 )
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
+from tfcompress.sparse import load_sparse, save_sparse
 from tfcompress.spec import Rule, Spec, rule
 from tfcompress.streaming import factorize_table
 from tfcompress.techniques import (
@@ -80,6 +82,7 @@ from tfcompress.techniques import (
     Quantize,
     Share,
     Shrink,
+    Sparsify,
     Spatial,
     WeightError,
 )

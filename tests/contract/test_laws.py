@@ -50,6 +50,11 @@ SETTINGS: dict[type, list[Any]] = {
         tfc.Prune(tfc.OfMax(0.5), block=(2, 1), scope=tfc.Global()),
         tfc.Prune(0.6, schedule=tfc.ConstantSparsity(frequency=1), scope=tfc.Global()),
     ],
+    tfc.Sparsify: [
+        tfc.Sparsify(tfc.OfMean(0.9)),
+        tfc.Sparsify(tfc.ByProbability(0.5, seed=3)),
+        tfc.Sparsify(tfc.ByProbability(0.5, rescale=True)),
+    ],
     tfc.Quantize: [
         tfc.Quantize(bits=8),
         tfc.Quantize(bits=4, granularity=tfc.PerTensor(), scale=tfc.Deviations(2.0)),
@@ -74,6 +79,10 @@ NEUTRAL: dict[type, list[Any]] = {
         tfc.Prune(tfc.Absolute(0.0)),
         tfc.Prune(tfc.OfMax(0.0), scope=tfc.PerOutput()),
         tfc.Prune(tfc.OfMean(0.0), scope=tfc.Global()),
+    ],
+    tfc.Sparsify: [
+        tfc.Sparsify(tfc.OfMax(0.0)),
+        tfc.Sparsify(tfc.ByProbability(0.0, rescale=True)),
     ],
     tfc.Quantize: [tfc.Quantize(bits=32), tfc.Quantize(bits=32, granularity=tfc.PerTensor())],
 }

@@ -14,6 +14,7 @@ from tfcompress.layers import (
     FactorizedEinsumDense,
     FactorizedEmbedding,
     FakeQuantizer,
+    Kept,
     Mask,
     SharedEmbedding,
 )
@@ -31,6 +32,7 @@ from tfcompress.techniques import (
     Prune,
     Quantize,
     Share,
+    Sparsify,
     Spatial,
 )
 from tfcompress.where import by_name
@@ -70,6 +72,8 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
         for transform in next(iter(layer.transforms.values())):
             if isinstance(transform, Mask):
                 found.append(_prune(transform))
+            elif isinstance(transform, Kept):
+                found.append(Sparsify(transform.how))
             elif isinstance(transform, FakeQuantizer):
                 found.append(_quantize(transform))
     return tuple(found)

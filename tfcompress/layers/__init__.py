@@ -7,6 +7,7 @@ from tfcompress.layers.convolution import FactorizedConv2D
 from tfcompress.layers.einsum import FactorizedEinsumDense
 from tfcompress.layers.factorized import FactorizedDense, FactorizedEmbedding
 from tfcompress.layers.hashing import DoubleHash, Product, QuotientRemainder, Sum
+from tfcompress.layers.kept import Kept
 from tfcompress.layers.mask import Mask
 from tfcompress.layers.quantizer import FakeQuantizer
 from tfcompress.layers.scores import scores
@@ -28,6 +29,7 @@ __all__ = [
     "FactorizedEinsumDense",
     "FactorizedEmbedding",
     "FakeQuantizer",
+    "Kept",
     "KeptSharedEmbedding",
     "Mask",
     "Operators",

@@ -26,8 +26,17 @@ from tfcompress.techniques.quantize import (
 )
 from tfcompress.techniques.share import Share
 from tfcompress.techniques.shrink import Shrink
+from tfcompress.techniques.sparsify import Sparsify
 
-TECHNIQUES: tuple[type[Technique], ...] = (Factorize, Code, Share, Shrink, Prune, Quantize)
+TECHNIQUES: tuple[type[Technique], ...] = (
+    Factorize,
+    Code,
+    Share,
+    Shrink,
+    Prune,
+    Sparsify,
+    Quantize,
+)
 
 __all__ = [
     "TECHNIQUES",
@@ -54,6 +63,7 @@ __all__ = [
     "Quantize",
     "Share",
     "Shrink",
+    "Sparsify",
     "Spatial",
     "WeightError",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcompress.calibration import recordable
 from tfcompress.errors import SpecError
-from tfcompress.layers import Mask, weight_roles
+from tfcompress.layers import Kept, Mask, weight_roles
 from tfcompress.layers.compressed import raw
 from tfcompress.layers.mask import zeros
 from tfcompress.layers.pruning import (
@@ -140,7 +140,7 @@ class Prune(Technique):
         return mask.parts(weight_of(raw(form.layer), weight.name))
 
     def _why_not(self, form: LayerForm) -> str | None:
-        if has_transform(form.layer, Mask):
+        if has_transform(form.layer, Mask) or has_transform(form.layer, Kept):
             return "it is pruned already"
         for weight in form.weights:
             mask = self.mask(weight.channel_axis, self.scope, None)

@@ -19,6 +19,7 @@ from tfcompress.layers.pruning.patterns import (
     n_of_m,
     pattern_of,
 )
+from tfcompress.layers.pruning.probabilities import ByProbability, survival
 from tfcompress.layers.pruning.scopes import Assigned, Global, PerLayer, PerOutput, Scope
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Amount",
     "Assigned",
     "Blocks",
+    "ByProbability",
     "Global",
     "Importance",
     "Magnitude",
@@ -44,4 +46,5 @@ __all__ = [
     "kth_largest",
     "n_of_m",
     "pattern_of",
+    "survival",
 ]

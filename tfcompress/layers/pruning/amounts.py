@@ -137,6 +137,11 @@ class Threshold(Amount):
         del sparsity
         return importances >= self.limit(importances)
 
+    def factors(self, weight: Array) -> Array:
+        """1 where a weight of a matrix stays and 0 where it goes, float32 in the weight's shape."""
+        kept = self.kept(tf.abs(tf.constant(weight.reshape(1, -1), tf.float32)), 0.0)
+        return np.asarray(kept, np.float32).reshape(weight.shape)
+
     def shared(self, importances: Sequence[Array]) -> list[Amount]:
         """The limit of all matrices together, for each of them."""
         whole = np.concatenate([part.ravel() for part in importances])
