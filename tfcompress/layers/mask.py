@@ -201,4 +201,4 @@ def zeros(weight: Any) -> float:
         0.5
     """
     values = np.asarray(weight)
-    return 1.0 - np.count_nonzero(values) / values.size
+    return float(1.0 - np.count_nonzero(values) / values.size)

@@ -118,7 +118,7 @@ class Target(Amount):
         whole = np.concatenate([part.ravel() for part in importances])
         kept = np.asarray(self.kept(tf.constant(whole[np.newaxis]), self.sparsity))[0]
         parts = np.split(kept, np.cumsum([part.size for part in importances])[:-1])
-        return [Target(1.0 - np.count_nonzero(part) / part.size) for part in parts]
+        return [Target(float(1.0 - np.count_nonzero(part) / part.size)) for part in parts]
 
 
 @dataclass(frozen=True)
