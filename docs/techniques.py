@@ -21,6 +21,8 @@ SETTINGS: dict[str, Any] = {
     "Prune": tfc.Prune(sparsity=0.5),
     "Prune in blocks": tfc.Prune(sparsity=0.5, block=(2, 1)),
     "Quantize, float16": tfc.Quantize(bits=16),
+    "Prune, 2 of 4": tfc.Prune(sparsity=0.5, block=tfc.NofM(2, 4)),
+    "Sparsify": tfc.Sparsify(tfc.OfMean(0.7)),
     "Quantize, 8 bits": tfc.Quantize(bits=8),
     "Quantize, 4 bits": tfc.Quantize(bits=4),
     "Quantize, 3 bits": tfc.Quantize(bits=3),

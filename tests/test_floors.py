@@ -17,7 +17,7 @@ FLOORS = {
     1: {"keras", "surgery", "measure", "streaming"},
     2: {"layers", "schedules", "distillation", "calibration"},
     3: {"techniques"},
-    4: {"plan", "apply", "export", "report"},
+    4: {"plan", "apply", "export", "report", "sparse"},
     5: {"search", "auto"},
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

@@ -44,8 +44,21 @@ from tfcompress.layers import (
     register_weights,
     scores,
 )
+from tfcompress.layers.pruning import (
+    Absolute,
+    Activation,
+    ByProbability,
+    Global,
+    Magnitude,
+    NofM,
+    OfMax,
+    OfMean,
+    PerLayer,
+    PerOutput,
+)
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
+from tfcompress.sparse import load_sparse, save_sparse
 from tfcompress.spec import Rule, Spec, rule
 from tfcompress.streaming import factorize_table
 from tfcompress.techniques import (
@@ -78,6 +91,7 @@ from tfcompress.techniques import (
     QuantizeActivations,
     Share,
     Shrink,
+    Sparsify,
     Spatial,
     WeightError,
 )

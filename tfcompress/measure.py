@@ -93,6 +93,19 @@ class WeightForm:
         return math.ceil(self.parameters * self.bits / 8) + self.scales * scale_bytes
 
     @property
+    def sparse_bytes(self) -> int:
+        """Bytes where zeros are not stored, at most: a bit for each weight, or a gap for each kept.
+
+        `save_sparse` stores weights so, in 32 bits; a TFLite file with native sparse kernels holds
+        indices of its own.
+        """
+        kept = round(self.parameters * (1.0 - self.sparsity))
+        where = min(math.ceil(self.parameters / 8), kept + self.parameters // 255)
+        values = math.ceil(kept * self.bits / 8)
+        dense = math.ceil(self.parameters * self.bits / 8)
+        return min(dense, where + values) + self.bytes - dense
+
+    @property
     def multiply_adds(self) -> int:
         """For one input vector, or none where rows are looked up."""
         return 0 if self.lookup else self.parameters
@@ -133,6 +146,11 @@ class LayerForm:
     def bytes(self) -> int:
         """Bytes of everything the layer stores."""
         return sum(w.bytes for w in self.weights) + self.other * FLOAT_BITS // 8 + self.codes
+
+    @property
+    def sparse_bytes(self) -> int:
+        """Bytes of everything the layer stores, its zeros left out; see `WeightForm`."""
+        return self.bytes - sum(w.bytes - w.sparse_bytes for w in self.weights)
 
     @property
     def multiply_adds(self) -> int:

@@ -58,6 +58,8 @@ class LayerPlan:
             "notes": list(self.notes),
             "bytes_before": self.before.bytes,
             "bytes_after": self.after.bytes,
+            "sparse_bytes": self.after.sparse_bytes,
+            "sparsity": [weight.sparsity for weight in self.after.weights],
             "multiply_adds_before": self.before.multiply_adds,
             "multiply_adds_after": self.after.multiply_adds,
         }

@@ -45,6 +45,15 @@ SETTINGS: dict[type, list[Any]] = {
         tfc.Prune(sparsity=0.75, block=(4, 1)),
         tfc.Prune(0.5, schedule=tfc.ConstantSparsity(begin_step=1, frequency=2)),
         tfc.Prune(0.5, schedule=tfc.PolynomialDecay(end_step=4, frequency=2)),
+        tfc.Prune(0.5, tfc.NofM(2, 4)),
+        tfc.Prune(tfc.OfMean(0.8), scope=tfc.PerOutput()),
+        tfc.Prune(tfc.OfMax(0.5), block=(2, 1), scope=tfc.Global()),
+        tfc.Prune(0.6, schedule=tfc.ConstantSparsity(frequency=1), scope=tfc.Global()),
+    ],
+    tfc.Sparsify: [
+        tfc.Sparsify(tfc.OfMean(0.9)),
+        tfc.Sparsify(tfc.ByProbability(0.5, seed=3)),
+        tfc.Sparsify(tfc.ByProbability(0.5, rescale=True)),
     ],
     tfc.Quantize: [
         tfc.Quantize(bits=8),
@@ -75,6 +84,14 @@ NEUTRAL: dict[type, list[Any]] = {
     tfc.Prune: [
         tfc.Prune(sparsity=0.0),
         tfc.Prune(0.0, schedule=tfc.ConstantSparsity(begin_step=0, frequency=1)),
+        tfc.Prune(0.0, tfc.NofM(4, 4), scope=tfc.Global()),
+        tfc.Prune(tfc.Absolute(0.0)),
+        tfc.Prune(tfc.OfMax(0.0), scope=tfc.PerOutput()),
+        tfc.Prune(tfc.OfMean(0.0), scope=tfc.Global()),
+    ],
+    tfc.Sparsify: [
+        tfc.Sparsify(tfc.OfMax(0.0)),
+        tfc.Sparsify(tfc.ByProbability(0.0, rescale=True)),
     ],
     tfc.Quantize: [tfc.Quantize(bits=32), tfc.Quantize(bits=32, granularity=tfc.PerTensor())],
     tfc.QuantizeActivations: [tfc.QuantizeActivations(bits=32)],

@@ -35,6 +35,10 @@ class Inputs(ABC):
             smoothing: not below 0.
         """
 
+    @abstractmethod
+    def mean_squares(self) -> Array:
+        """The mean square of every input, float64 `[inputs]`; of ids, the share of each."""
+
 
 class SecondMoments(Inputs):
     """The sum of `x x'` over all input vectors `x`, in float64: `[inputs, inputs]`.
@@ -65,6 +69,10 @@ class SecondMoments(Inputs):
         squares, vectors = np.linalg.eigh(mean)
         return (np.sqrt(np.maximum(squares, 0.0))[:, None] * vectors.T) @ matrix
 
+    def mean_squares(self) -> Array:
+        """The diagonal of the mean of `x x'`."""
+        return np.diagonal(self.total) / max(self.count, 1)
+
 
 class Counts(Inputs):
     """How often each id was looked up: int64 `[ids]`.
@@ -92,3 +100,7 @@ class Counts(Inputs):
         share = self.total / max(self.count, 1)
         root = np.sqrt(share + smoothing / len(share)).astype(matrix.dtype)
         return root[:, None] * matrix
+
+    def mean_squares(self) -> Array:
+        """The share of each id: an id is there or not, 1 or 0."""
+        return self.total / max(self.count, 1)

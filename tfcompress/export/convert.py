@@ -12,8 +12,10 @@ from tfcompress.keras import tf
 from tfcompress.surgery.walk import variables
 
 
-def convert(model: Any, signatures: Mapping[str, Signature]) -> bytes:
+def convert(model: Any, signatures: Mapping[str, Signature], sparse: bool = False) -> bytes:
     """A TFLite model in float32 with these signatures, made of built-in operators only.
+
+    With `sparse` kernels that are mostly zero are written with indices and without their zeros.
 
     Raises:
         ExportError: the converter refused it; its message is kept.
@@ -27,6 +29,8 @@ def convert(model: Any, signatures: Mapping[str, Signature]) -> bytes:
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=list(signatures)
         )
+        if sparse:
+            converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
         try:
             return bytes(converter.convert())
         except Exception as error:

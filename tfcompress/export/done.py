@@ -16,6 +16,7 @@ from tfcompress.layers import (
     FakeQuantizer,
     HalfPrecision,
     Integer,
+    Kept,
     Mask,
     SharedEmbedding,
 )
@@ -32,6 +33,7 @@ from tfcompress.techniques import (
     Quantize,
     QuantizeActivations,
     Share,
+    Sparsify,
     Spatial,
 )
 from tfcompress.where import by_name
@@ -70,12 +72,19 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
     if isinstance(layer, Compressed) and layer.transforms:
         for transform in next(iter(layer.transforms.values())):
             if isinstance(transform, Mask):
-                found.append(Prune(transform.sparsity, transform.block, transform.schedule))
+                found.append(_prune(transform))
+            elif isinstance(transform, Kept):
+                found.append(Sparsify(transform.how))
             elif isinstance(transform, FakeQuantizer):
                 found.append(_quantize(transform))
     if isinstance(layer, Integer):
         found.append(QuantizeActivations(observer=layer.observer))
     return tuple(found)
+
+
+def _prune(mask: Mask) -> Prune:
+    rest = mask.schedule, mask.importance, mask.scope.asked
+    return Prune(mask.sparsity, mask.block, *rest)
 
 
 def _share(layer: SharedEmbedding) -> Share:

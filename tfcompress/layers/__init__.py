@@ -10,6 +10,7 @@ from tfcompress.layers.half import HalfPrecision
 from tfcompress.layers.hashing import DoubleHash, Product, QuotientRemainder, Sum
 from tfcompress.layers.held import HeldQuantizer, LearnedQuantizer
 from tfcompress.layers.integer import Integer
+from tfcompress.layers.kept import Kept
 from tfcompress.layers.mask import Mask
 from tfcompress.layers.observers import MinMax, MovingAverage, Observer, Percentile
 from tfcompress.layers.quantizer import FakeQuantizer
@@ -39,6 +40,7 @@ __all__ = [
     "HalfPrecision",
     "HeldQuantizer",
     "Integer",
+    "Kept",
     "KeptSharedEmbedding",
     "Learned",
     "LearnedQuantizer",

@@ -191,7 +191,8 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
     def finalized(self) -> Any:
         """The layer inside, without wrapper, its weights replaced by the transformed ones."""
         for name in self._transforms:
-            weight_of(self.layer, name).assign(self.effective(name))
+            # A weight below zero times a mask is -0.0; plus 0.0 it is 0.0, which takes no bytes.
+            weight_of(self.layer, name).assign(self.effective(name) + 0.0)
         return self.layer
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

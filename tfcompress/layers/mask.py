@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from tfcompress.keras import keras, tf
 from tfcompress.layers.matrix import from_matrix, read_axes, to_matrix
-from tfcompress.measure import Axes, WeightForm
+from tfcompress.layers.pruning import (
+    Amount,
+    Blocks,
+    Importance,
+    Magnitude,
+    NofM,
+    Pattern,
+    PerLayer,
+    Scope,
+    Target,
+    amount_of,
+    block_magnitudes,
+    kth_largest,
+    pattern_of,
+)
+from tfcompress.measure import Axes, WeightForm, matrix_shape
 from tfcompress.schedules import Once, Schedule
 from tfcompress.value import from_data, to_data
 
-
-def block_magnitudes(weight: Any, block: tuple[int, int]) -> Any:
-    """Mean magnitude of each block: `[rows, columns]` to `[ceil(rows/r), ceil(columns/c)]`."""
-    if block == (1, 1):
-        return tf.abs(weight)
-    padded = _padded(tf.abs(weight), block)
-    present = _padded(tf.ones_like(weight), block)
-    return tf.reduce_sum(padded, [1, 3]) / tf.reduce_sum(present, [1, 3])
-
-
-def _padded(weight: Any, block: tuple[int, int]) -> Any:
-    rows, columns = weight.shape
-    down, right = -rows % block[0], -columns % block[1]
-    whole = tf.pad(weight, [[0, down], [0, right]])
-    return tf.reshape(
-        whole, [(rows + down) // block[0], block[0], (columns + right) // block[1], block[1]]
-    )
-
-
-def kth_largest(values: Any, k: Any) -> Any:
-    """The k-th largest of `values` (float32, none negative), k from 1: the largest is the first.
-
-    Floats that are not negative are ordered as the integers of their bits are. So the answer is
-    found bit by bit, by counting the values that are at least as large; several times faster than
-    sorting, and unlike a selection on the CPU it compiles for every device.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> float(kth_largest(tf.constant([0.5, 3.0, 2.0]), k=2))
-        2.0
-    """
-    bits = tf.bitcast(values, tf.int32)
-
-    def settle(place: Any, found: Any) -> tuple[Any, Any]:
-        larger = found + tf.bitwise.left_shift(1, place)
-        enough = tf.reduce_sum(tf.cast(bits >= larger, tf.int32)) >= k
-        return place - 1, tf.where(enough, larger, found)
-
-    _, found = tf.while_loop(lambda place, _: place >= 0, settle, (30, 0))
-    return tf.bitcast(found, tf.float32)
+__all__ = ["Mask", "block_magnitudes", "kth_largest", "magnitude_mask"]
+Array = np.ndarray[Any, Any]
 
 
 def magnitude_mask(weight: Any, sparsity: Any, block: tuple[int, int]) -> Any:
@@ -66,41 +45,60 @@ def magnitude_mask(weight: Any, sparsity: Any, block: tuple[int, int]) -> Any:
         sparsity: scalar in [0, 1).
         block: rows and columns that are kept or pruned together.
     """
-    magnitudes = tf.cast(block_magnitudes(weight, block), tf.float32)
-    count = tf.cast(tf.size(magnitudes), tf.float32)
-    kept = tf.cast(tf.round(count * (1.0 - tf.cast(sparsity, tf.float32))), tf.int32)
-    threshold = kth_largest(magnitudes, kept)
-    chosen = tf.cast((magnitudes >= threshold) & (kept > 0), weight.dtype)
-    rows, columns = weight.shape
-    return tf.repeat(tf.repeat(chosen, block[0], 0)[:rows], block[1], 1)[:, :columns]
+    return _kept(tf.abs(weight), sparsity, (Target(0.0), Blocks(*block), PerLayer()), 0)
+
+
+Choice = tuple[Amount, Pattern, Scope]
+
+
+def _kept(importances: Any, sparsity: Any, choice: Choice, input_axis: int) -> Any:
+    amount, pattern, scope = choice
+    pooled = tf.cast(pattern.pooled(importances), tf.float32)
+    allowed = pattern.allowed(pooled, input_axis)
+    groups = scope.grouped(tf.where(allowed, pooled, 0.0), input_axis)
+    kept = scope.back(amount.kept(groups, sparsity), tuple(pooled.shape), input_axis) & allowed
+    return tf.cast(pattern.spread(kept, *importances.shape), importances.dtype)
 
 
 @keras.utils.register_keras_serializable("tfcompress")
 class Mask:
-    """Multiplies a matrix by a mask of its largest magnitudes.
+    """Multiplies a matrix by a mask of its most important weights.
 
     Args:
-        sparsity: share of zeros in the end.
-        block: rows and columns that are kept or pruned together.
+        sparsity: share of zeros in the end, or a `Threshold`.
+        block: rows and columns that are kept or pruned together, or `NofM`.
         schedule: when the mask moves; `Once` sets it where the layer is compressed.
         channel_axis: of a weight of more than two axes, which of them are columns; see
             `measure.matrix_shape`.
+        importance: what a weight is worth.
+        scope: among which weights the amount is counted.
     """
 
     order = 1
 
     def __init__(
         self,
-        sparsity: float,
-        block: Sequence[int] = (1, 1),
+        sparsity: Any,
+        block: Any = (1, 1),
         schedule: Schedule | None = None,
         channel_axis: Axes = None,
+        importance: Importance | None = None,
+        scope: Scope | None = None,
     ) -> None:
         self.sparsity = sparsity
-        self.block = (int(block[0]), int(block[1]))
+        self.block = block if isinstance(block, NofM) else (int(block[0]), int(block[1]))
         self.schedule = schedule or Once()
         self.channel_axis = read_axes(channel_axis)
-        self._decide = self.schedule.decider(sparsity)
+        self.importance = importance or Magnitude()
+        self.scope = scope or PerLayer()
+        self.factors: Array | None = None  # by what rows count, given where a layer is compressed
+        self._amount = self.scope.amount(amount_of(sparsity))
+        self._decide = self.schedule.decider(self._amount.target)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the mask never moves again: what is under its zeros is of no use any more."""
+        return self._decide is None
 
     def build(self, layer: Any, name: str, weight: Any) -> None:
         """Adds the mask and the count of training steps to the wrapper's own weights."""
@@ -117,11 +115,18 @@ class Mask:
         self._step = layer.add_weight(
             name=f"{name}_step", shape=(), dtype="int64", initializer="zeros", **how
         )
+        if self.importance.looks and not self.settled:
+            rows, _ = matrix_shape(tuple(weight.shape), self.channel_axis)
+            self._factors = layer.add_weight(
+                name=f"{name}_factors", shape=(rows,), dtype="float32", initializer="ones", **how
+            )
 
     def start(self, weight: Any) -> None:
         """Sets the mask at once, where the schedule says so."""
-        if isinstance(self.schedule, Once):
-            self._mask.assign(self._new_mask(weight, self.sparsity))
+        if self.settled:
+            self._mask.assign(self.mask_of(weight))
+        elif self.factors is not None:
+            self._factors.assign(self.factors)
 
     def restart(self, before: Any, after: Any) -> None:
         """Nothing to set where another transform comes before this one."""
@@ -133,16 +138,39 @@ class Mask:
         due, sparsity = self._decide(tf.cast(self._step, tf.int32))
 
         def move() -> Any:
-            self._mask.assign(self._new_mask(tf.stop_gradient(weight), sparsity))
+            factors = self._factors if self.importance.looks else None
+            self._mask.assign(self._new_mask(tf.stop_gradient(weight), sparsity, factors))
             return True
 
         tf.cond(due, move, lambda: False)
         self._step.assign_add(1)
 
-    def _new_mask(self, weight: Any, sparsity: Any) -> Any:
-        matrix = to_matrix(weight, self.channel_axis)
-        mask = magnitude_mask(matrix, sparsity, self.block)
-        return from_matrix(mask, tuple(weight.shape), self.channel_axis)
+    def mask_of(self, weight: Any) -> Any:
+        """The mask of a weight at the full sparsity, in the weight's shape."""
+        return self._new_mask(weight, self._amount.target, self.factors)
+
+    def _new_mask(self, weight: Any, sparsity: Any, factors: Any = None) -> Any:
+        importances = self._importances(weight, factors)
+        choice = self._amount, pattern_of(self.block), self.scope
+        mask = _kept(importances, sparsity, choice, self.input_axis(len(weight.shape)))
+        return from_matrix(tf.cast(mask, weight.dtype), tuple(weight.shape), self.channel_axis)
+
+    def _importances(self, weight: Any, factors: Any) -> Any:
+        magnitudes = tf.abs(to_matrix(weight, self.channel_axis))
+        if factors is None:
+            return magnitudes
+        return tf.cast(magnitudes, tf.float32) * tf.reshape(factors, [-1, 1])
+
+    def parts(self, weight: Any) -> Array:
+        """What each part of a weight is worth, 0 where none may stay: float32 `[rows, columns]`."""
+        pattern = pattern_of(self.block)
+        pooled = tf.cast(pattern.pooled(self._importances(weight, self.factors)), tf.float32)
+        allowed = pattern.allowed(pooled, self.input_axis(len(weight.shape)))
+        return np.asarray(tf.where(allowed, pooled, 0.0))
+
+    def input_axis(self, rank: int) -> int:
+        """Which axis of the matrix an output's inputs lie along: the rows, or a table's columns."""
+        return 1 if rank == 2 and self.channel_axis in (0, (0,)) else 0
 
     def __call__(self, weight: Any) -> Any:
         """The matrix with its pruned weights at zero."""
@@ -155,19 +183,25 @@ class Mask:
 
     def planned(self, form: WeightForm) -> WeightForm:
         """How a matrix is stored after this."""
-        return replace(form, sparsity=self.sparsity)
+        return replace(form, sparsity=zeros(self._mask))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the same mask, its state aside."""
-        schedule = to_data(self.schedule)
-        return {
-            "sparsity": self.sparsity,
-            "block": list(self.block),
-            "schedule": schedule,
-            "channel_axis": self.channel_axis,
-        }
+        names = ("sparsity", "block", "schedule", "channel_axis", "importance", "scope")
+        return {name: to_data(getattr(self, name)) for name in names}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Mask:
         """The mask of such a config."""
-        return cls(**{**config, "schedule": from_data(config["schedule"])})
+        return cls(**{name: from_data(value) for name, value in config.items()})
+
+
+def zeros(weight: Any) -> float:
+    """The share of zeros in an array.
+
+    Example:
+        >>> zeros(np.array([0.0, 1.0, 0.0, 2.0]))
+        0.5
+    """
+    values = np.asarray(weight)
+    return float(1.0 - np.count_nonzero(values) / values.size)

@@ -22,6 +22,7 @@ from tfcompress.techniques.quantize_activations import QuantizeActivations
 from tfcompress.techniques.rounding import ErrorCorrecting, Nearest
 from tfcompress.techniques.share import Share
 from tfcompress.techniques.shrink import Shrink
+from tfcompress.techniques.sparsify import Sparsify
 
 TECHNIQUES: tuple[type[Technique], ...] = (
     Factorize,
@@ -29,6 +30,7 @@ TECHNIQUES: tuple[type[Technique], ...] = (
     Share,
     Shrink,
     Prune,
+    Sparsify,
     Quantize,
     QuantizeActivations,
 )
@@ -64,6 +66,7 @@ __all__ = [
     "QuantizeActivations",
     "Share",
     "Shrink",
+    "Sparsify",
     "Spatial",
     "WeightError",
 ]
