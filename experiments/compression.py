@@ -156,15 +156,17 @@ def _train(
     data: movielens.MovieLens,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
+    taught_by = assisted(teacher, data.train, recipe.linear)
     distiller = tfc.distill(
         student,
-        assisted(teacher, data.train, recipe.linear),
+        taught_by,
         recipe.temperature,
         recipe.weight,
         forward_on(recipe.positions, recipe.fresh, recipe.dropped),
     )
     length = student.config.length
     evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
+    whole = ranking.evaluate(store.scorer(taught_by), data, "validation", teacher.config.length)
     trainer = Trainer(
         distiller,
         movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True),
@@ -180,7 +182,11 @@ def _train(
     trainer.run(stop)
     distiller.set_weights(trainer.progress.best)
     progress = trainer.progress
-    return {"best_epoch": progress.best_epoch, "validation": progress.curve}
+    return {
+        "taught_by": dict(zip(("hr@10", "ndcg@10"), ranking.hr_ndcg(whole, K), strict=True)),
+        "best_epoch": progress.best_epoch,
+        "validation": progress.curve,
+    }
 
 
 def items_text(data: movielens.MovieLens) -> str:
