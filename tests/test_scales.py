@@ -277,7 +277,7 @@ def test_mixed_precision_trains_the_same_steps_in_float32(scale):
         HeldQuantizer(8, None, scale=tfc.Fixed(0.25)),
         HalfPrecision((1, 2)),
     ],
-    ids=repr,
+    ids=lambda quantizer: type(quantizer).__name__ + str(quantizer.bits),
 )
 def test_a_quantizer_survives_its_config(quantizer):
     config = json.loads(json.dumps(keras.utils.serialize_keras_object(quantizer)))

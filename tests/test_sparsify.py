@@ -78,7 +78,7 @@ def test_the_draw_follows_from_the_seed_and_the_weights():
         (tfc.OfMax(0.5), lambda w: np.float32(0.5) * np.abs(w).max()),
         (tfc.OfMean(1.0), lambda w: np.abs(w).mean()),
     ],
-    ids=repr,
+    ids=["of one size", "of the largest", "of the mean"],
 )
 def test_thresholds_cut_each_matrix_at_its_limit(how, limit):
     model = small_models.sequential()
