@@ -18,7 +18,9 @@ def allocate_bits(costs: Sequence[Array], harms: Sequence[Array], budget: float)
     The multiple-choice knapsack, exact up to the rounding of float64 sums. It is solved by dynamic
     programming over the undominated (cost, harm) pairs of the first items, as Pisinger, "A minimal
     algorithm for the multiple-choice knapsack problem" (1995), with states left out that the linear
-    relaxation of the items to come proves no better than a greedy choice.
+    relaxation of the items to come proves no better than a greedy choice. How many states are left
+    depends on the harms: few where they fall faster than costs rise, as those of bits do; as many
+    as there are sums of costs where harm is a multiple of the cost.
 
     Args:
         costs: for each item, int `[choices]`.
