@@ -30,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "Quantize, 8 bits, one scale": tfc.Quantize(bits=8, granularity=tfc.PerTensor()),
     "Quantize, 4 bits, blocks of 32": tfc.Quantize(bits=4, granularity=tfc.PerBlock(32)),
     "QuantizeActivations, with 8 bits": tfc.QuantizeActivations(),
+    "AdaptiveBits": tfc.AdaptiveBits(tfc.ByteBudget(10**6), bits=(2, 4, 8)),
 }
 _HEAD = """# Techniques and layers
 

@@ -63,6 +63,7 @@ from tfcompress.spec import Rule, Spec, rule
 from tfcompress.streaming import factorize_table
 from tfcompress.techniques import (
     AbsMax,
+    AdaptiveBits,
     BudgetShare,
     ByActivation,
     ByNorm,
@@ -72,6 +73,7 @@ from tfcompress.techniques import (
     Code,
     Deviations,
     Distill,
+    Divergence,
     ErrorCorrecting,
     Factorize,
     Fixed,
@@ -93,7 +95,9 @@ from tfcompress.techniques import (
     Shrink,
     Sparsify,
     Spatial,
+    SquaredError,
     WeightError,
+    measure_harm,
 )
 from tfcompress.where import by_name, by_size, by_type
 

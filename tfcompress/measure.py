@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,6 +123,7 @@ class LayerForm:
         other: parameters besides these (biases), stored as float32.
         positions: how often each weight is used for an example, where shapes say so.
         inputs: what it saw in a calibration (`calibration.Inputs`); None: there was none.
+        harm: what was measured that techniques harm the model's outputs here; None: nothing was.
         codes: bytes of integer codes, which choose among weights and are none.
         other_multiply_adds: for one example, of kernels that are not among `weights`.
     """
@@ -136,6 +137,7 @@ class LayerForm:
     inputs: Any = None
     codes: int = 0
     other_multiply_adds: int = 0
+    harm: Mapping[Any, float] | None = None
 
     @property
     def parameters(self) -> int:

@@ -224,7 +224,8 @@ def _draft(item: Held, asked: bool, calibration: Calibration | None) -> _Draft:
     if not asked:
         return _Draft(form, form, None, skipped=["no rule is for it"])
     if calibration is not None:
-        form = replace(form, inputs=calibration.inputs.get(item.path))
+        inputs, harm = calibration.inputs.get(item.path), calibration.harm.get(item.path)
+        form = replace(form, inputs=inputs, harm=harm)
     return _Draft(form, form, _why_not(item))
 
 

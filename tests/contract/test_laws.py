@@ -69,6 +69,11 @@ SETTINGS: dict[type, list[Any]] = {
         tfc.QuantizeActivations(),
         tfc.QuantizeActivations(observer=tfc.Percentile(99.0)),
     ],
+    tfc.AdaptiveBits: [
+        tfc.AdaptiveBits(tfc.BudgetShare(0.4), granularity=tfc.PerTensor()),
+        tfc.AdaptiveBits(tfc.ByteBudget(10**6), bits=(2, 3, 4, 8), scale=tfc.Deviations(3.0)),
+        tfc.AdaptiveBits(tfc.BudgetShare(0.9), bits=(4, 16), scale=tfc.Learned()),
+    ],
 }
 # The neutral setting of each technique, and of distillation.
 NEUTRAL: dict[type, list[Any]] = {
@@ -95,6 +100,10 @@ NEUTRAL: dict[type, list[Any]] = {
     ],
     tfc.Quantize: [tfc.Quantize(bits=32), tfc.Quantize(bits=32, granularity=tfc.PerTensor())],
     tfc.QuantizeActivations: [tfc.QuantizeActivations(bits=32)],
+    tfc.AdaptiveBits: [
+        tfc.AdaptiveBits(tfc.ByteBudget(10**9)),
+        tfc.AdaptiveBits(tfc.BudgetShare(1.0), bits=(32,)),
+    ],
 }
 LAYERS = ("Dense", "Embedding")
 # Shrink follows graphs. Where code that is none uses the layers, it skips them, and says so; the

@@ -35,6 +35,8 @@ SETTINGS = {
     "8 bits, fixed": (tfc.Quantize(8, scale=tfc.Fixed(1 / 64)),),
     "float16": (tfc.Quantize(16),),
     "integers": (tfc.Quantize(8), tfc.QuantizeActivations()),
+    "adaptive bits": (tfc.AdaptiveBits(tfc.BudgetShare(0.15), granularity=tfc.PerTensor()),),
+    "adaptive bits, up to 16": (tfc.AdaptiveBits(tfc.BudgetShare(0.45), (2, 4, 8, 16)),),
     "code": (tfc.Code(4, 8),),
     "code at 4 bits": (tfc.Code(3, 8), tfc.Quantize(4, tfc.PerTensor())),
     "share": (tfc.Share(tfc.QuotientRemainder(8), keep=4),),

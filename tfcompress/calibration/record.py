@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tfcompress.layers.compressed import raw
 from tfcompress.layers.einsum import Equation
 from tfcompress.surgery import listening, walk
 from tfcompress.surgery.listen import Note
+from tfcompress.value import Value
 from tfcompress.where import Predicate
 
 
@@ -87,6 +88,7 @@ class Calibration:
 
     Attributes:
         inputs: for each path, what was seen there.
+        harm: for each path, what techniques there do to the model's outputs; see `measure_harm`.
 
     Example:
         >>> counts = Counts(3)
@@ -96,6 +98,7 @@ class Calibration:
     """
 
     inputs: Mapping[str, Inputs]
+    harm: Mapping[str, Mapping[Value, float]] = field(default_factory=dict)
 
 
 def calibrate(

@@ -2,6 +2,12 @@
 
 from tfcompress.layers import AbsMax, Deviations, Fixed, Learned, MeanSquare
 from tfcompress.spec import Technique
+from tfcompress.techniques.adaptive_bits import (
+    AdaptiveBits,
+    Divergence,
+    SquaredError,
+    measure_harm,
+)
 from tfcompress.techniques.code import Code, Interactions, KMeans
 from tfcompress.techniques.distill import Distill
 from tfcompress.techniques.factorize import (
@@ -24,6 +30,7 @@ from tfcompress.techniques.share import Share
 from tfcompress.techniques.shrink import Shrink
 from tfcompress.techniques.sparsify import Sparsify
 
+# AdaptiveBits comes behind Quantize and leaves alone what that one was asked for.
 TECHNIQUES: tuple[type[Technique], ...] = (
     Factorize,
     Code,
@@ -32,12 +39,14 @@ TECHNIQUES: tuple[type[Technique], ...] = (
     Prune,
     Sparsify,
     Quantize,
+    AdaptiveBits,
     QuantizeActivations,
 )
 
 __all__ = [
     "TECHNIQUES",
     "AbsMax",
+    "AdaptiveBits",
     "BudgetShare",
     "ByActivation",
     "ByNorm",
@@ -47,6 +56,7 @@ __all__ = [
     "Code",
     "Deviations",
     "Distill",
+    "Divergence",
     "ErrorCorrecting",
     "Factorize",
     "Fixed",
@@ -68,5 +78,7 @@ __all__ = [
     "Shrink",
     "Sparsify",
     "Spatial",
+    "SquaredError",
     "WeightError",
+    "measure_harm",
 ]

@@ -9,9 +9,10 @@ from typing import Any
 
 from tfcompress.calibration import Inputs
 from tfcompress.errors import SpecError
+from tfcompress.keras import tf
 from tfcompress.layers import AbsMax, FakeQuantizer, HalfPrecision, LearnedQuantizer, Scale
 from tfcompress.layers.grid import stored_bits
-from tfcompress.measure import FLOAT_BITS, Axes, LayerForm
+from tfcompress.measure import FLOAT_BITS, Axes, LayerForm, WeightForm
 from tfcompress.spec import Skip, Technique
 from tfcompress.techniques.rounding import Nearest, Rounding
 from tfcompress.techniques.storable import refusal
@@ -180,10 +181,17 @@ class Quantize(Technique):
         self.rounding.carry_out(wrapper, inputs)
         return wrapper
 
+    def rounded(self, value: Any, weight: WeightForm) -> Any:
+        """A weight's value, float of its own shape, on the grid with which training would start."""
+        return self._made(FakeQuantizer, weight.channel_axis)(tf.constant(value)).numpy()
+
     def _quantizer(self, channel_axis: Axes) -> FakeQuantizer:
+        kind = LearnedQuantizer if self.scale.trained else self.rounding.quantizer
+        return self._made(kind, channel_axis)
+
+    def _made(self, kind: type[FakeQuantizer], channel_axis: Axes) -> FakeQuantizer:
         if self.bits == _HALF_BITS:
             return HalfPrecision(channel_axis)
         granularity = PerTensor() if channel_axis is None else self.granularity
         where = granularity.arguments(channel_axis)
-        kind = LearnedQuantizer if self.scale.trained else self.rounding.quantizer
         return kind(self.bits, scale=self.scale, **where)

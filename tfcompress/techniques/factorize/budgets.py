@@ -34,6 +34,7 @@ class ByteBudget(Budget):
     What a layer's rank is worth is the share of that layer's energy that it keeps: of its squared
     singular values, so that layers of large weights are not preferred. Bytes go where they keep
     most; see `allocate`. Biases, and layers that cannot be factorized, are not counted.
+    `AdaptiveBits` takes it for matrices in their bits, scales included.
 
     Raises:
         SpecError: below 1; and in `plan`, where not even rank 1 for every layer fits.
