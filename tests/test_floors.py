@@ -15,7 +15,7 @@ PACKAGE = ROOT / "tfcompress"
 FLOORS = {
     0: {"errors", "value", "where", "spec", "recipes"},
     1: {"keras", "surgery", "measure", "streaming"},
-    2: {"layers", "schedules", "distillation", "calibration"},
+    2: {"layers", "schedules", "distillation", "calibration", "dynamic"},
     3: {"techniques"},
     4: {"plan", "apply", "export", "report", "sparse"},
     5: {"search", "auto"},

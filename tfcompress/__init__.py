@@ -24,6 +24,7 @@ from tfcompress.distillation import (
     Teachers,
     precompute,
 )
+from tfcompress.dynamic import Best, Decision, Dense, DynamicPruning, OneByOne, Together
 from tfcompress.errors import (
     CopyError,
     ExportError,
@@ -57,7 +58,7 @@ from tfcompress.layers.pruning import (
     PerOutput,
 )
 from tfcompress.plan import Plan, plan
-from tfcompress.schedules import ConstantSparsity, Once, PolynomialDecay
+from tfcompress.schedules import ConstantSparsity, Followed, Once, PolynomialDecay
 from tfcompress.sparse import load_sparse, save_sparse
 from tfcompress.spec import Rule, Spec, rule
 from tfcompress.streaming import factorize_table

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tfcompress.errors import SpecError
 from tfcompress.keras import tfmot
@@ -22,6 +22,8 @@ Decider = Callable[[Any], tuple[Any, Any]]
 @dataclass(frozen=True)
 class Schedule(Value):
     """When and how far to prune."""
+
+    follows: ClassVar[bool] = False  # whether it is told from outside when to move
 
     @abstractmethod
     def decider(self, sparsity: float) -> Decider | None:
@@ -126,6 +128,26 @@ class PolynomialDecay(Schedule):
             self.frequency,
         )  # fmt: skip
         return lambda step: sparsity_schedule(step)
+
+
+@dataclass(frozen=True)
+class Followed(Schedule):
+    """Sparsity follows a validation metric: `DynamicPruning`, a callback of `fit`, moves the mask.
+
+    The layer starts dense; the technique's own sparsity is the most that it gets. Training without
+    the callback, while nothing is pruned yet, is an error.
+
+    Example:
+        >>> from tfcompress import Prune
+        >>> Prune(0.95, schedule=Followed()).schedule
+        Followed()
+    """
+
+    follows = True
+
+    def decider(self, sparsity: float) -> Decider:
+        """Never by itself."""
+        return lambda step: (step < 0, 0.0)
 
 
 def _check_steps(schedule: ConstantSparsity | PolynomialDecay, ends: bool) -> None:

@@ -89,6 +89,7 @@ NEUTRAL: dict[type, list[Any]] = {
     tfc.Prune: [
         tfc.Prune(sparsity=0.0),
         tfc.Prune(0.0, schedule=tfc.ConstantSparsity(begin_step=0, frequency=1)),
+        tfc.Prune(0.0, schedule=tfc.Followed()),
         tfc.Prune(0.0, tfc.NofM(4, 4), scope=tfc.Global()),
         tfc.Prune(tfc.Absolute(0.0)),
         tfc.Prune(tfc.OfMax(0.0), scope=tfc.PerOutput()),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.errors import SpecError
 from tfcompress.keras import keras, tf
 from tfcompress.layers.matrix import from_matrix, read_axes, to_matrix
 from tfcompress.layers.pruning import (
@@ -92,6 +93,7 @@ class Mask:
         self.importance = importance or Magnitude()
         self.scope = scope or PerLayer()
         self.factors: Array | None = None  # by what rows count, given where a layer is compressed
+        self.followed = False  # whether somebody moves it who watches the training
         self._amount = self.scope.amount(amount_of(sparsity))
         self._decide = self.schedule.decider(self._amount.target)
 
@@ -99,6 +101,16 @@ class Mask:
     def settled(self) -> bool:
         """Whether the mask never moves again: what is under its zeros is of no use any more."""
         return self._decide is None
+
+    @property
+    def target(self) -> float:
+        """The share of zeros in the end."""
+        return self._amount.target
+
+    @property
+    def zeros(self) -> float:
+        """The share of zeros now."""
+        return zeros(self._mask)
 
     def build(self, layer: Any, name: str, weight: Any) -> None:
         """Adds the mask and the count of training steps to the wrapper's own weights."""
@@ -135,15 +147,34 @@ class Mask:
         """One training step further: moves the mask where the schedule says so."""
         if self._decide is None:
             return
+        if self.schedule.follows:
+            self._check_followed()
+            return
         due, sparsity = self._decide(tf.cast(self._step, tf.int32))
 
         def move() -> Any:
-            factors = self._factors if self.importance.looks else None
-            self._mask.assign(self._new_mask(tf.stop_gradient(weight), sparsity, factors))
+            self.move(tf.stop_gradient(weight), sparsity)
             return True
 
         tf.cond(due, move, lambda: False)
         self._step.assign_add(1)
+
+    def move(self, weight: Any, sparsity: Any) -> None:
+        """Sets the mask anew, for a share of zeros."""
+        factors = self._factors if self.importance.looks else None
+        self._mask.assign(self._new_mask(weight, sparsity, factors))
+
+    def _check_followed(self) -> None:
+        if self.followed:
+            return
+        with tf.init_scope():  # the value now, where the training step is only traced
+            pruned = self.zeros > 0.0
+        if not pruned:
+            raise SpecError(
+                f"Received a training step for a layer pruned with {self.schedule!r}, and nobody "
+                "who moves its mask; expected a callback that does. Call "
+                "fit(..., callbacks=[tfcompress.DynamicPruning(...)])."
+            )
 
     def mask_of(self, weight: Any) -> Any:
         """The mask of a weight at the full sparsity, in the weight's shape."""

@@ -27,7 +27,7 @@ from tfcompress.layers.pruning import (
 )
 from tfcompress.layers.weights import weight_of
 from tfcompress.measure import LayerForm, WeightForm
-from tfcompress.schedules import Once, PolynomialDecay, Schedule
+from tfcompress.schedules import Followed, Once, PolynomialDecay, Schedule
 from tfcompress.spec import Skip, Technique
 from tfcompress.techniques.wrap import has_transform, with_transforms
 
@@ -46,14 +46,15 @@ class Prune(Technique):
             `OfMax(alpha)` or `OfMean(k)`, below which weights go.
         block: rows and columns of the Keras kernel pruned together, (1, 1) for single weights; or
             `NofM(n, m)`.
-        schedule: `Once()`, `ConstantSparsity(...)` or `PolynomialDecay(...)`, in training steps.
+        schedule: `Once()`, `ConstantSparsity(...)` or `PolynomialDecay(...)`, in training steps; or
+            `Followed()`, which takes `sparsity` as the most.
         importance: `Magnitude()`, or `Activation()`, which wants a calibration.
         scope: among which weights the amount is counted: `PerLayer()`, `PerOutput()`, or `Global()`
             for all layers of the rule together.
 
     Raises:
-        SpecError: a field out of range or of another kind, or a threshold with a `PolynomialDecay`,
-            which raises a share.
+        SpecError: a field out of range or of another kind, or a threshold with a `PolynomialDecay`
+            or `Followed`, which raise a share.
 
     Example:
         >>> Prune(sparsity=0.8, block=(16, 1)).block
@@ -75,7 +76,7 @@ class Prune(Technique):
             object.__setattr__(self, "block", tuple(self.block))
             _check_block(tuple(self.block))
         kinds = {
-            "schedule": (Schedule, "Once(), ConstantSparsity(...) or PolynomialDecay(...)"),
+            "schedule": (Schedule, "Once(), ConstantSparsity, PolynomialDecay or Followed()"),
             "importance": (Importance, "Magnitude() or Activation(...)"),
             "scope": (Scope, "PerLayer(), PerOutput() or Global()"),
         }
@@ -84,7 +85,7 @@ class Prune(Technique):
                 raise SpecError(
                     f"Prune received {name}={getattr(self, name)!r}; expected {expected}."
                 )
-        if isinstance(self.schedule, PolynomialDecay) and not self._amount.grows:
+        if isinstance(self.schedule, (PolynomialDecay, Followed)) and not self._amount.grows:
             raise SpecError(
                 f"Prune received {self.sparsity!r} with {self.schedule!r}, which raises a share of "
                 "zeros step by step; expected a number for sparsity, or Once() or "
