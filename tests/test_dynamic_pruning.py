@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import small_models
+import tensorflow as tf
 import tf_keras as keras
 
 import tfcompress as tfc
@@ -253,3 +254,14 @@ def test_every_kind_of_model_is_followed_by_a_real_metric_and_finalized(family):
     assert callback.levels == {"all": 0.8}
     outputs = family.outputs(model)
     np.testing.assert_allclose(family.outputs(tfc.finalize(model)), outputs, rtol=1e-5, atol=1e-6)
+
+
+def test_the_exported_file_agrees_and_has_the_zeros(tmp_path):
+    model, callback = student(), dynamic(step=0.4)
+    fit(model, Breaks(0.5), callback, epochs=4)
+    call = tfc.Signature(lambda m, ids: m(ids), {"ids": tf.TensorSpec([1, 5], tf.int32)})
+    made = tfc.export(model, tmp_path / "m", {"serve": call})
+    lite, rows = tfc.LiteModel(made.model), small_models.ids(4)
+    shipped = [lite.run("serve", {"ids": row[None]})["output"] for row in rows]
+    np.testing.assert_allclose(np.concatenate(shipped), model(rows), rtol=1e-4, atol=1e-6)
+    assert sparsities(tfc.finalize(model)) == pytest.approx([0.4, 0.4], abs=0.02)
