@@ -99,8 +99,8 @@ def test_mixed_precision_rounds_in_float32():
     assert layer.ranges["inputs"] == (0.0, 1.0)
 
 
-def test_replicas_of_a_strategy_share_what_is_saved():
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+def test_replicas_of_a_strategy_share_what_is_saved(strategy):
+    with strategy.scope():
         small = MODELS["mlp"]
         student = student_of(small)
         student.compile("sgd", "mse")
