@@ -19,6 +19,7 @@ from tfcompress.layers.weights import WeightRole, weight_of
 from tfcompress.measure import LayerForm, WeightForm
 from tfcompress.spec import Skip, Technique
 from tfcompress.techniques.correct import corrected_rounding
+from tfcompress.techniques.fitted import Fitted
 from tfcompress.value import Value
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class ErrorCorrecting(Rounding):
 
     def prepared(self, technique: Quantize, forms: Sequence[LayerForm]) -> list[Technique | Skip]:
         """The technique with what each layer saw."""
-        return [Calibrated(technique, form.inputs) for form in forms]
+        return [Fitted(technique, form.inputs) for form in forms]
 
     def why_not(self, form: LayerForm) -> str | None:
         """It is no layer whose inputs are recorded, or they were not.
@@ -168,32 +169,3 @@ def _width(weight: WeightForm) -> int:
 def _by_outputs(channel_axis: Any, rank: int) -> bool:
     """Whether the rows of a weight's matrix are its outputs, and not its inputs."""
     return rank == 2 and channel_axis in (0, (0,))
-
-
-@dataclass(frozen=True, repr=False)
-class Calibrated(Technique, written=False):
-    """A Quantize for one layer, with what that layer saw.
-
-    Attributes:
-        technique: what is done.
-        inputs: what the layer saw; None: nothing was recorded.
-    """
-
-    technique: Quantize
-    inputs: Inputs | None
-
-    @property
-    def kind(self) -> type[Technique]:
-        """That of the technique."""
-        return self.technique.kind
-
-    def __repr__(self) -> str:
-        return repr(self.technique)
-
-    def plan(self, form: LayerForm) -> LayerForm | Skip:
-        """As the technique does."""
-        return self.technique.plan(form)
-
-    def apply(self, layer: Any) -> Any:
-        """As the technique does, with what the layer saw."""
-        return self.technique.apply(layer, self.inputs)

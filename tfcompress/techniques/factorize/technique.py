@@ -17,6 +17,7 @@ from tfcompress.techniques.factorize.budgets import Budget, allocate
 from tfcompress.techniques.factorize.error import Error, OutputError, WeightError
 from tfcompress.techniques.factorize.kinds import KINDS, Channelwise, Kind, Split
 from tfcompress.techniques.factorize.ranks import Rank
+from tfcompress.techniques.fitted import Fitted
 
 Array = np.ndarray[Any, Any]
 _LOST = (
@@ -175,32 +176,3 @@ class Factorize(Technique):
         if getattr(layer, "bias", None) is not None:
             new.bias.assign(layer.bias)
         return new
-
-
-@dataclass(frozen=True, repr=False)
-class Fitted(Technique, written=False):
-    """A Factorize for one layer: its rank a number, and with what that layer saw.
-
-    Attributes:
-        technique: what is done.
-        inputs: what the layer saw.
-    """
-
-    technique: Factorize
-    inputs: Inputs
-
-    @property
-    def kind(self) -> type[Technique]:
-        """That of the technique."""
-        return self.technique.kind
-
-    def __repr__(self) -> str:
-        return repr(self.technique)
-
-    def plan(self, form: LayerForm) -> LayerForm | Skip:
-        """As the technique does."""
-        return self.technique.plan(form)
-
-    def apply(self, layer: Any) -> Any:
-        """As the technique does, with what the layer saw."""
-        return self.technique.apply(layer, self.inputs)
