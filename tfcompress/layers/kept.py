@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tfcompress.keras import keras, tf
-from tfcompress.layers.mask import zeros
 from tfcompress.layers.pruning import ByProbability, Threshold
-from tfcompress.measure import WeightForm
+from tfcompress.layers.zeroing import Zeroing
 from tfcompress.value import from_data, to_data
 
 Array = np.ndarray[Any, Any]
 
 
 @keras.utils.register_keras_serializable("tfcompress")
-class Kept:
+class Kept(Zeroing):
     """Multiplies a matrix by ones where its weights were kept, and zeros elsewhere.
 
     Args:
@@ -26,7 +23,6 @@ class Kept:
         kept: bool in the shape of the weight; None: it is yet to be loaded.
     """
 
-    order = 1
     settled = True  # what is under its zeros is of no use any more
 
     def __init__(self, how: ByProbability | Threshold, kept: Array | None = None) -> None:
@@ -48,24 +44,8 @@ class Kept:
         if self._kept is not None:
             self._mask.assign(tf.cast(self._kept, weight.dtype))
 
-    def restart(self, before: Any, after: Any) -> None:
-        """Nothing to set where another transform comes before this one."""
-
     def advance(self, weight: Any) -> None:
         """Nothing to do at a training step."""
-
-    def __call__(self, weight: Any) -> Any:
-        """The matrix with zeros where nothing was kept."""
-        return weight * self._mask
-
-    def rows(self, table: Callable[[], Any], rows: Any, ids: Any) -> Any:
-        """The same for the rows `ids` of a table."""
-        del table
-        return rows * tf.gather(self._mask, ids)
-
-    def planned(self, form: WeightForm) -> WeightForm:
-        """How a matrix is stored after this."""
-        return replace(form, sparsity=zeros(self._mask))
 
     def get_config(self) -> dict[str, Any]:
         """What chose the weights; which they are is a weight of the wrapper."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,8 @@ from tfcompress.layers.pruning import (
     kth_largest,
     pattern_of,
 )
-from tfcompress.measure import Axes, WeightForm, matrix_shape
+from tfcompress.layers.zeroing import Zeroing
+from tfcompress.measure import Axes, matrix_shape
 from tfcompress.schedules import Once, Schedule
 from tfcompress.value import from_data, to_data
 
@@ -62,7 +61,7 @@ def _kept(importances: Any, sparsity: Any, choice: Choice, input_axis: int) -> A
 
 
 @keras.utils.register_keras_serializable("tfcompress")
-class Mask:
+class Mask(Zeroing):
     """Multiplies a matrix by a mask of its most important weights.
 
     Args:
@@ -74,8 +73,6 @@ class Mask:
         importance: what a weight is worth.
         scope: among which weights the amount is counted.
     """
-
-    order = 1
 
     def __init__(
         self,
@@ -107,11 +104,6 @@ class Mask:
         """The share of zeros in the end."""
         return self._amount.target
 
-    @property
-    def zeros(self) -> float:
-        """The share of zeros now."""
-        return zeros(self._mask)
-
     def build(self, layer: Any, name: str, weight: Any) -> None:
         """Adds the mask and the count of training steps to the wrapper's own weights."""
         # Each replica of a distribution strategy keeps its own copy, made from the same weights:
@@ -139,9 +131,6 @@ class Mask:
             self._mask.assign(self.mask_of(weight))
         elif self.factors is not None:
             self._factors.assign(self.factors)
-
-    def restart(self, before: Any, after: Any) -> None:
-        """Nothing to set where another transform comes before this one."""
 
     def advance(self, weight: Any) -> None:
         """One training step further: moves the mask where the schedule says so."""
@@ -203,19 +192,6 @@ class Mask:
         """Which axis of the matrix an output's inputs lie along: the rows, or a table's columns."""
         return 1 if rank == 2 and self.channel_axis in (0, (0,)) else 0
 
-    def __call__(self, weight: Any) -> Any:
-        """The matrix with its pruned weights at zero."""
-        return weight * self._mask
-
-    def rows(self, table: Callable[[], Any], rows: Any, ids: Any) -> Any:
-        """The same for the rows `ids` of a table."""
-        del table
-        return rows * tf.gather(self._mask, ids)
-
-    def planned(self, form: WeightForm) -> WeightForm:
-        """How a matrix is stored after this."""
-        return replace(form, sparsity=zeros(self._mask))
-
     def get_config(self) -> dict[str, Any]:
         """Arguments that make the same mask, its state aside."""
         names = ("sparsity", "block", "schedule", "channel_axis", "importance", "scope")
@@ -225,14 +201,3 @@ class Mask:
     def from_config(cls, config: dict[str, Any]) -> Mask:
         """The mask of such a config."""
         return cls(**{name: from_data(value) for name, value in config.items()})
-
-
-def zeros(weight: Any) -> float:
-    """The share of zeros in an array.
-
-    Example:
-        >>> zeros(np.array([0.0, 1.0, 0.0, 2.0]))
-        0.5
-    """
-    values = np.asarray(weight)
-    return float(1.0 - np.count_nonzero(values) / values.size)

@@ -12,7 +12,6 @@ from tfcompress.calibration import is_recorded
 from tfcompress.errors import SpecError
 from tfcompress.layers import Kept, Mask, weight_roles
 from tfcompress.layers.compressed import raw
-from tfcompress.layers.mask import zeros
 from tfcompress.layers.pruning import (
     Amount,
     Importance,
@@ -26,6 +25,7 @@ from tfcompress.layers.pruning import (
     pattern_of,
 )
 from tfcompress.layers.weights import weight_of
+from tfcompress.layers.zeroing import zeros
 from tfcompress.measure import LayerForm, WeightForm
 from tfcompress.schedules import Followed, Once, PolynomialDecay, Schedule
 from tfcompress.spec import Skip, Technique

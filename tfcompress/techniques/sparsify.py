@@ -11,9 +11,9 @@ import numpy as np
 from tfcompress.errors import SpecError
 from tfcompress.layers import Kept, Mask
 from tfcompress.layers.compressed import raw
-from tfcompress.layers.mask import zeros
 from tfcompress.layers.pruning import ByProbability, Threshold
 from tfcompress.layers.weights import weight_of
+from tfcompress.layers.zeroing import zeros
 from tfcompress.measure import LayerForm
 from tfcompress.spec import Skip, Technique
 from tfcompress.techniques.prune import at_hand
