@@ -14,14 +14,12 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shlex
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +29,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import tfcompress as tfc
-from benchmarks.training_step import machine
+from benchmarks.records import origin, save
 from tfcompress import streaming
 
 RESULTS = Path(__file__).with_name("results") / "factorize.json"
@@ -149,8 +146,7 @@ def record(
 ) -> dict[str, Any]:
     """Everything that says what was measured and how, as JSON data."""
     return {
-        "benchmark": "factorize",
-        "command": shlex.join(["python", "-m", "benchmarks.factorize", *sys.argv[1:]]),
+        **origin("factorize", ("numpy",)),
         "seed": seed,
         **asdict(sizes),
         "table_bytes": sizes.bytes,
@@ -158,8 +154,6 @@ def record(
         "blas_threads": os.environ.get("OPENBLAS_NUM_THREADS", "as many as cores"),
         "peak_bytes_after_imports": before,
         "peak_bytes": peak_bytes(),
-        "machine": machine(),
-        "versions": {"tfcompress": tfc.__version__, "numpy": metadata.version("numpy")},
         "results": [asdict(line) for line in lines],
     }
 
@@ -209,8 +203,7 @@ def main(argv: Sequence[str]) -> None:
     sizes = Sizes(FLAGS.rows, FLAGS.columns, FLAGS.rank)
     with tempfile.TemporaryDirectory(dir=FLAGS.folder) as folder:
         written = run(sizes, FLAGS.seed, Path(folder))
-    Path(FLAGS.out).parent.mkdir(parents=True, exist_ok=True)
-    Path(FLAGS.out).write_text(json.dumps(written, indent=2) + "\n")
+    save(written, Path(FLAGS.out))
     Console(width=110).print(table_of(written))
     print(json.dumps(written))
 

@@ -9,13 +9,9 @@ files of one table size take turns on one thread.
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +22,7 @@ from rich.progress import track
 from rich.table import Table
 
 import tfcompress as tfc
-from benchmarks.training_step import machine
+from benchmarks.records import origin, save
 from tfcompress.export import flatbuffer
 from tfcompress.export.convert import convert
 from tfcompress.keras import keras, tf
@@ -270,17 +266,11 @@ def table_of(lines: Sequence[Result]) -> Table:
 def record(sizes: Sizes, rounds: int, seed: int, lines: Sequence[Result]) -> dict[str, Any]:
     """Everything that says what was measured and how, as JSON data."""
     return {
-        "benchmark": "table_scores",
-        "command": shlex.join(["python", "-m", "benchmarks.table_scores", *sys.argv[1:]]),
+        **origin("table_scores", PACKAGES),
         "seed": seed,
         "rounds": rounds,
         "threads": 1,
         **asdict(sizes),
-        "machine": machine(),
-        "versions": {
-            "tfcompress": tfc.__version__,
-            **{name: metadata.version(name) for name in PACKAGES},
-        },
         "results": [asdict(line) for line in lines],
     }
 
@@ -298,8 +288,7 @@ def main(argv: Sequence[str]) -> None:
         raise app.UsageError(f"Received {argv[1]!r}, expected flags only.")
     lines = measure(Sizes(), FLAGS.rounds, FLAGS.seed)
     written = record(Sizes(), FLAGS.rounds, FLAGS.seed, lines)
-    Path(FLAGS.out).parent.mkdir(parents=True, exist_ok=True)
-    Path(FLAGS.out).write_text(json.dumps(written, indent=2) + "\n")
+    save(written, Path(FLAGS.out))
     Console(width=110).print(table_of(lines))
 
 

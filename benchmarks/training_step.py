@@ -16,13 +16,9 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import tfcompress as tfc
+from benchmarks.records import origin, save
 from benchmarks.step_models import (
     ALWAYS,
     BOTH,
@@ -44,7 +40,6 @@ from benchmarks.step_models import (
     stepper,
     variants,
 )
-from experiments.machine import cpu_model
 from tfcompress.keras import keras, tf
 
 RESULTS = Path(__file__).with_name("results") / "training_step.json"
@@ -136,35 +131,18 @@ def table_of(lines: Sequence[Result]) -> Table:
     return table
 
 
-def machine() -> dict[str, Any]:
-    """Where it was measured."""
-    return {
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
-        "system": platform.system(),
-        "python": platform.python_version(),
-    }
-
-
 def record(
     sizes: Sizes, rounds: int, steps: int, seed: int, lines: Sequence[Result]
 ) -> dict[str, Any]:
     """Everything that says what was measured and how, as JSON data."""
     return {
-        "benchmark": "training_step",
-        "command": shlex.join(["python", "-m", "benchmarks.training_step", *sys.argv[1:]]),
+        **origin("training_step", PACKAGES),
         "seed": seed,
         "rounds": rounds,
         "steps_per_round": steps,
         # 0 is TensorFlow's default: as many as there are cores.
         "threads": tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count(),
         **asdict(sizes),
-        "machine": machine(),
-        "versions": {
-            "tfcompress": tfc.__version__,
-            **{name: metadata.version(name) for name in PACKAGES},
-        },
         "results": [asdict(line) for line in lines],
     }
 
@@ -187,8 +165,7 @@ def main(argv: Sequence[str]) -> None:
     sizes = Sizes()
     lines = results(measure(sizes, FLAGS.rounds, FLAGS.steps, FLAGS.seed))
     written = record(sizes, FLAGS.rounds, FLAGS.steps, FLAGS.seed, lines)
-    Path(FLAGS.out).parent.mkdir(parents=True, exist_ok=True)
-    Path(FLAGS.out).write_text(json.dumps(written, indent=2) + "\n")
+    save(written, Path(FLAGS.out))
     Console(width=110).print(table_of(lines))
     print(json.dumps(written))
 
