@@ -14,8 +14,8 @@ from tensorflow_model_optimization.python.core.sparsity.keras import pruning_imp
 
 import tfcompress as tfc
 from tfcompress.layers import Compressed, Mask
-from tfcompress.layers.mask import zeros
 from tfcompress.layers.pruning import Target, n_of_m
+from tfcompress.layers.zeroing import zeros
 from tfcompress.surgery import walk
 
 RNG = np.random.default_rng(5)

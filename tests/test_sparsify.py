@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tfcompress as tfc
-from tfcompress.layers.mask import zeros
 from tfcompress.layers.pruning import survival
+from tfcompress.layers.zeroing import zeros
 from tfcompress.surgery import walk
 
 RNG = np.random.default_rng(8)
