@@ -22,7 +22,7 @@ from experiments.data import movielens
 from experiments.machine import cpu_model
 from experiments.models import files, store, tf
 from experiments.models.linear import Linear, assisted
-from experiments.models.student import forward_on, student_of
+from experiments.models.student import forward_on, renumbered, student_of
 from experiments.training import Trainer, TrainingConfig
 
 K = 10
@@ -123,6 +123,10 @@ def compress(
     """
     tf.keras.utils.set_random_seed(recipe.training.seed)
     teacher = store.load_model(place.teacher)
+    if recipe.student.get("frequent") is not None:
+        by_title = {title: number for number, title in enumerate(data.titles)}
+        data = movielens.by_frequency(data)
+        teacher = renumbered(teacher, [by_title[title] for title in data.titles])
     student = student_of(teacher, recipe.student, _some_histories(data, teacher))
     print(tfc.plan(student, recipe.spec))
     student = tfc.apply(student, recipe.spec)
@@ -133,7 +137,7 @@ def compress(
         place.out,
         signatures=files.signatures(sizes),
         verify_with=files.verification_calls(data, sizes.length),
-        files={"items.txt": items_text(data)},
+        files={files.ITEMS: items_text(data)},
         evaluate=lambda path: {
             **against_teacher(path, place.teacher / "model.tflite", data, split),
             "training": {**curve, **provenance()},
@@ -200,7 +204,10 @@ def against_teacher(
     """Quality and latency of two files, both by the files alone, in one run."""
     ranks, taught = (quality.file_ranks(file, data, split) for file in (path, teacher))
     both = {"file": path, "teacher": teacher}
-    calls = {n: files.example_calls(data, files.history_length(p)) for n, p in both.items()}
+    calls = {
+        name: files.example_calls(files.numbered_for(file, data), files.history_length(file))
+        for name, file in both.items()
+    }
     latency = tfc.compare_latency(both, "recommend", calls)
     return {
         "split": split,

@@ -21,6 +21,6 @@ def publish(run: Path, out: Path, data: movielens.MovieLens) -> tfc.Exported:
         out,
         signatures=files.signatures(model.config),
         verify_with=files.verification_calls(data, model.config.length),
-        files={"items.txt": compression.items_text(data), **kept},
+        files={files.ITEMS: compression.items_text(data), **kept},
         evaluate=lambda path: quality.quality(quality.file_ranks(path, data, "test")),
     )

@@ -14,7 +14,12 @@ SEED = 0
 
 
 def file_ranks(path: Path, data: movielens.MovieLens, split: movielens.Split) -> ranking.RankArray:
-    """Each user's rank of the held-out item, by the file alone: int64 [n_users]."""
+    """Each user's rank of the held-out item, by the file alone: int64 [n_users].
+
+    Args:
+      path: a recommender's file. data: MovieLens-1M in whatever numbering. split: what to rank.
+    """
+    data = files.numbered_for(path, data)
     scorer = files.lite_scorer(path, data.n_items)
     return ranking.evaluate(scorer, data, split, files.history_length(path))
 

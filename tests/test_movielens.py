@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.data import movielens, movielens_sources
-from experiments.data.movielens import DataError, MovieLens, canonical, inputs, load, windows
+from experiments.data.movielens import (
+    DataError,
+    MovieLens,
+    by_frequency,
+    canonical,
+    inputs,
+    load,
+    renumbered,
+    windows,
+)
 
 # Not in the order of titles; U+0085 is a character at which str.splitlines would break the line.
 MOVIES = {3: "eXistenZ (1999)", 10: "Alien³ (1992)", 7: "Zoé (1990)", 8: "Ab\x85 (1980)"}
@@ -296,3 +305,19 @@ def test_inputs_hold_everything_before_the_target():
 def test_an_unknown_split_is_refused():
     with pytest.raises(ValueError, match="split='train', expected"):
         inputs(numbered([4]), "train", 3)
+
+
+def test_numbers_can_follow_frequency_and_come_back():
+    data = MovieLens(
+        ("", "A", "B", "C"), [np.array(h, np.int32) for h in ([3, 2, 3, 1, 1], [2, 3, 1, 1])]
+    )
+    sorted_ones = by_frequency(data)
+    assert sorted_ones.titles == ("", "C", "B", "A")
+    assert [h.tolist() for h in sorted_ones.histories] == [[1, 2, 1, 3, 3], [2, 1, 3, 3]]
+    back = renumbered(sorted_ones, data.titles)
+    assert [h.tolist() for h in back.histories] == [h.tolist() for h in data.histories]
+
+
+def test_other_titles_are_refused():
+    with pytest.raises(ValueError, match="Received 2 titles, expected each of the 3 titles"):
+        renumbered(MovieLens(("", "A", "B", "C"), []), ("", "A", "B"))

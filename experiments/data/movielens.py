@@ -22,7 +22,15 @@ from experiments.data import movielens_sources as sources
 from experiments.data.movielens_sources import DataError
 from experiments.files import save_arrays
 
-__all__ = ["DataError", "MovieLens", "inputs", "load", "windows"]
+__all__ = [
+    "DataError",
+    "MovieLens",
+    "by_frequency",
+    "inputs",
+    "load",
+    "renumbered",
+    "windows",
+]
 
 IntArray = npt.NDArray[np.int32]
 Split = Literal["validation", "test"]
@@ -224,6 +232,42 @@ def windows(
         for end in range(len(history), 0, -fresh):
             rows.append(_padded(history[max(0, end - length - 1) : end], length + 1))
     return np.stack(rows)
+
+
+def renumbered(data: MovieLens, titles: tuple[str, ...]) -> MovieLens:
+    """The same events with items numbered as in `titles`.
+
+    Args:
+      data: MovieLens-1M in whatever numbering.
+      titles: "" and behind it each of its titles once.
+
+    Raises:
+      ValueError: if the titles are not the data's.
+
+    >>> data = renumbered(MovieLens(("", "A", "B"), [np.array([1, 2, 2])]), ("", "B", "A"))
+    >>> data.histories[0].tolist()
+    [2, 1, 1]
+    """
+    if titles == data.titles:
+        return data
+    number = {title: index for index, title in enumerate(titles)}
+    if titles[0] != "" or sorted(titles) != sorted(data.titles):
+        raise ValueError(
+            f"Received {len(titles) - 1} titles, expected each of the {data.n_items} titles of "
+            "the data once, behind an empty one."
+        )
+    numbers = np.array([number[title] for title in data.titles], np.int32)
+    return MovieLens(titles, [numbers[history] for history in data.histories])
+
+
+def by_frequency(data: MovieLens) -> MovieLens:
+    """The same events with items numbered from the most frequent in training to the least.
+
+    Items that are as frequent keep their order.
+    """
+    counts = np.bincount(np.concatenate(data.train), minlength=data.n_items + 1)[1:]
+    order = np.argsort(-counts, kind="stable") + 1
+    return renumbered(data, ("", *(data.titles[item] for item in order)))
 
 
 def _padded(events: IntArray, length: int) -> IntArray:

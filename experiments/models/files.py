@@ -14,6 +14,7 @@ from experiments.models import tf
 from experiments.models.retriever import Retriever
 from tfcompress import LiteModel, Signature
 
+ITEMS = "items.txt"
 Inputs = dict[str, npt.NDArray[np.int32]]
 
 
@@ -58,6 +59,21 @@ def lite_scorer(path: Path, n_items: int) -> ranking.Scorer:
         return scores
 
     return score
+
+
+def numbered_for(path: Path, data: movielens.MovieLens) -> movielens.MovieLens:
+    """The data with items numbered as the file's are: by the items.txt beside it, if there is one.
+
+    Line i of it is the title of item i.
+
+    Raises:
+      ValueError: if it names other items than the data.
+    """
+    listed = path.parent / ITEMS
+    if not listed.exists():
+        return data
+    titles = listed.read_text("utf-8").removesuffix("\n").split("\n")
+    return movielens.renumbered(data, ("", *titles))
 
 
 def history_length(path: Path) -> int:
