@@ -194,11 +194,11 @@ class MobileSASRec(Retriever):
         super().__init__(name=name, **kwargs)
         self.config = config
         # Each of two tables has one row for all items of the other: the first's last, and row 0.
-        alone = config.frequent is None
-        rows = config.n_items + 1 if alone else config.frequent + 2
+        last, self.rare_table = config.frequent, None
+        rows = config.n_items + 1 if last is None else last + 2
         self.item_table = table(rows, config.dim, "item_table")
-        rare = config.n_items + 1 - (rows - 2)
-        self.rare_table = None if alone else table(rare, config.dim, "rare_table")
+        if last is not None:
+            self.rare_table = table(config.n_items - last + 1, config.dim, "rare_table")
         self.position_table = table(config.length + 1, config.dim, "position_table")
         *mixing, reading = config.feedforward
         sizes = config.dim, config.heads
@@ -225,7 +225,7 @@ class MobileSASRec(Retriever):
 
     def _looked_up(self, history: Tensor) -> Tensor:
         last = self.config.frequent
-        if self.rare_table is None:
+        if last is None or self.rare_table is None:
             return self.item_table(history)
         frequent = self.item_table(tf.minimum(history, last + 1))
         return frequent + self.rare_table(tf.maximum(history - last, 0))

@@ -83,7 +83,7 @@ def _start_tables(student: MobileSASRec, teacher: SASRec) -> None:
     along = bias / _BIAS_LENGTH
     items = _centred(rows) + np.outer(along, direction)
     frequent, none = student.config.frequent, np.zeros_like(items[:1])
-    if frequent is not None:
+    if frequent is not None and student.rare_table is not None:
         student.rare_table.set_weights([np.vstack([none, items[frequent + 1 :]])])
         items = np.vstack([items[: frequent + 1], none])
     student.item_table.set_weights([items])

@@ -1,0 +1,47 @@
+"""The rows as a table for documents and as a picture: size against quality and against time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+OURS = "tfcompress"
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table, the smallest file first, those without a file behind all others."""
+    lines = [
+        "| system | bytes | gzipped | quality | median call | of TFLite's float32 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in sorted(rows, key=lambda row: row["bytes"] or float("inf")):
+        if row["error"] is not None:
+            text = row["error"].replace("|", "/")
+            lines.append(f"| {row['system']} | fails: {text[:160]} | | | | |")
+            continue
+        share = row["p50_us"] / row["p50_us_float32"]
+        lines.append(
+            f"| {row['system']} | {row['bytes']:,} | {row['gzip_bytes']:,} | "
+            f"{row['quality']:.4f} | {row['p50_us']:.0f} µs | {share:.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def picture(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Writes a PNG: quality over bytes, and time over bytes."""
+    made = [row for row in rows if row["error"] is None]
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for axis, key, label in zip(
+        axes, ("quality", "p50_us"), (made[0]["metric"], "median call, µs"), strict=True
+    ):
+        for row in made:
+            own = row["system"].startswith(OURS)
+            axis.scatter(row["bytes"] / 1000, row[key], color="tab:red" if own else "tab:blue")
+            axis.annotate(row["system"], (row["bytes"] / 1000, row[key]), fontsize=6)
+        axis.set(xscale="log", xlabel="kB", ylabel=label)
+    figure.suptitle(f"{made[0]['model']}: one file, test split, one thread")
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,74 @@
+"""A trained model that all systems get, and how good and how fast the files are that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import quality
+from experiments.data import movielens
+from experiments.models import files, store
+from tfcompress import Signature
+
+Inputs = Mapping[str, Any]
+ROOT = Path(__file__).parents[2] / "saved_models"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One trained model.
+
+    Attributes:
+        name: what it is for.
+        metric: what `quality` gives.
+        model: the trained Keras model.
+        signatures: what its files can be asked.
+        calibration: for each signature inputs from the training part of the data.
+        timed: the signature that is timed. calls: for a file, the calls that are timed.
+        quality: of a file, on the test split.
+        ours: names and paths of this project's files, the float32 one first.
+    """
+
+    name: str
+    metric: str
+    model: Any
+    signatures: Mapping[str, Signature]
+    calibration: Mapping[str, Sequence[Inputs]]
+    timed: str
+    calls: Callable[[Path], Sequence[Inputs]]
+    quality: Callable[[Path], float]
+    ours: Mapping[str, Path]
+
+
+def retrieval() -> Subject:
+    """The MovieLens-1M retrieval teacher, by NDCG@10 over all items."""
+    data = movielens.load()
+    model = store.load_model(ROOT / "ml1m-teacher")
+    length = model.config.length
+
+    def calls(path: Path) -> Sequence[Inputs]:
+        return files.example_calls(files.numbered_for(path, data), files.history_length(path))
+
+    def ndcg(path: Path) -> float:
+        ranks = quality.file_ranks(path, data, "test")
+        return float(quality.quality(ranks)[f"ndcg@{quality.K}"])
+
+    return Subject(
+        name="retrieval",
+        metric=f"ndcg@{quality.K}",
+        model=model,
+        signatures=files.signatures(model.config),
+        calibration=files.verification_calls(data, length),
+        timed="recommend",
+        calls=calls,
+        quality=ndcg,
+        ours={
+            "tfcompress, float32": ROOT / "ml1m-teacher/model.tflite",
+            "tfcompress, ml1m-mobile": ROOT / "ml1m-mobile/model.tflite",
+        },
+    )
+
+
+SUBJECTS: Mapping[str, Callable[[], Subject]] = {"retrieval": retrieval}
