@@ -182,6 +182,17 @@ def test_a_model_that_is_used_in_its_own_way_says_how():
     }
 
 
+def test_a_convolution_in_groups_is_not_recorded_and_hinders_no_other_layer():
+    model = keras.Sequential(
+        [
+            keras.layers.Conv2D(4, 2, groups=2, input_shape=(3, 3, 4), name="groups"),
+            keras.layers.Conv2D(3, 2, name="whole"),
+        ]
+    )
+    seen = tfc.calibrate(model, [np.ones((2, 3, 3, 4), np.float32)])
+    assert set(seen.inputs) == {"whole"}
+
+
 def test_an_error_in_a_batch_leaves_no_trace():
     model = one_layer(keras.layers.Dense(3), 4)
     with pytest.raises(ValueError, match="incompatible"):

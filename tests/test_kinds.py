@@ -8,6 +8,7 @@ import tf_keras as keras
 
 import tfcompress as tfc
 from tfcompress.export.find import Stored, find_owner
+from tfcompress.export.folded import with_scales_as_folded
 from tfcompress.layers import FakeQuantizer, HalfPrecision, weight_roles
 from tfcompress.layers.positions import positions
 from tfcompress.measure import WeightForm
@@ -142,6 +143,16 @@ def test_a_factor_for_each_channel_is_followed_only_where_channels_have_scales()
         assert find_owner(conv.value.transpose(3, 0, 1, 2) * np.float32(1.5), [conv]) == 0
     thin = stored((1, 8), 1)  # of one number, any other is a multiple
     assert find_owner(RNG.normal(size=(8, 1)).astype(np.float32), [thin]) is None
+
+
+def test_one_scale_becomes_one_for_each_channel_where_these_are_multiplied():
+    factors = RNG.uniform(0.5, 2, (8, 1, 1, 1)).astype(np.float32)
+    weights = [stored((2, 3, 4, 8), 3, quantized=False), stored((6, 8), 1, quantized=False)]
+    turned = weights[0].value.transpose(3, 0, 1, 2)
+    conv, dense = with_scales_as_folded(weights, [turned * factors, weights[1].value.T * 2])
+    assert (conv.quantizer.channel_axis, dense) == (3, weights[1])
+    assert find_owner(turned * factors, [conv]) == 0
+    assert with_scales_as_folded(weights, [turned, turned * 3]) == weights
 
 
 # --- a recurrent layer in a file -------------------------------------------------------------------

@@ -6,7 +6,8 @@ import pytest
 import tfcompress as tfc
 from tests.integer_models import MODELS, exported, inputs_of, student_of
 from tfcompress.keras import keras, tf
-from tfcompress.layers import Integer
+from tfcompress.layers import FakeQuantizer, Integer
+from tfcompress.layers.integer import INPUTS
 
 BOTH = (tfc.Quantize(8), tfc.QuantizeActivations())
 
@@ -85,11 +86,51 @@ def test_a_model_that_saw_nothing_is_no_file(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-def test_an_operator_whose_outputs_have_no_range_is_refused(tmp_path):
+def planned(small, *extra):
+    kernels = tfc.by_type("Conv2D") | tfc.by_type("DepthwiseConv2D") | tfc.by_type("Dense")
+    rules = [tfc.rule(kernels, *BOTH), *(tfc.rule(where, BOTH[1]) for where in extra)]
+    model, spec = small.build(), tfc.Spec(rules)
+    return model, spec, {row.before.kind: row for row in tfc.plan(model, spec).layers}
+
+
+def test_a_layer_whose_operator_ends_where_nothing_rounds_is_skipped_in_plan(tmp_path):
     small = MODELS["cnn with batch normalization"]
-    rules = [tfc.rule(tfc.by_type(kind), *BOTH) for kind in ("Conv2D", "DepthwiseConv2D", "Dense")]
-    student = tfc.observe(tfc.apply(small.build(), tfc.Spec(rules)), [inputs_of(small)])
-    with pytest.raises(tfc.ExportError, match="outputs of its DEPTHWISE_CONV_2D have no range"):
+    model, spec, rows = planned(small)
+    # What the convolution's ReLU puts out is an input of the other, which then rounds nothing.
+    for kind in ("Conv2D", "DepthwiseConv2D"):
+        assert (
+            "'re_lu" in rows[kind].skipped[0] and "QuantizeActivations too" in rows[kind].skipped[0]
+        )
+        assert rows[kind].steps == (BOTH[0],)
+    assert rows["Dense"].steps == BOTH
+    student = tfc.observe(tfc.apply(model, spec), [inputs_of(small)])
+    exported(small, student, tmp_path / "m")
+    assert not any(
+        row.skipped for row in planned(small, tfc.by_type("ReLU"))[2].values() if row.steps
+    )
+
+
+def test_the_next_layer_that_rounds_its_inputs_is_enough_and_two_readers_fold_nothing():
+    image = keras.Input((4, 4, 2))
+    first, second = (keras.layers.Conv2D(2, 2, padding="same") for _ in range(2))
+    relu, other = keras.layers.ReLU(), keras.layers.ReLU()
+    chain = keras.Model(image, second(keras.layers.Dropout(0.1)(relu(first(image)))))
+    twice = keras.Model(image, relu(hidden := first(image)) + other(hidden))
+    for model in (chain, twice):
+        student = tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Conv2D"), *BOTH)]))
+        rounded = [layer for layer in student.layers if isinstance(layer, Integer)]
+        assert len(rounded) == sum(isinstance(x, keras.layers.Conv2D) for x in model.layers)
+    assert [set(one.ranges) for one in rounded] == [{"inputs", "outputs"}]
+
+
+def test_an_operator_whose_outputs_have_no_range_is_refused(tmp_path):
+    small = MODELS["mlp"]
+    model = small.build()
+    grids = {"kernel": [FakeQuantizer(8, 1)]}
+    layers = [Integer(layer, grids, tfc.MinMax(), (INPUTS,)) for layer in model.layers[-1:]]
+    student = keras.Sequential([keras.Input(small.shape), *model.layers[:-1], *layers])
+    tfc.observe(student, [inputs_of(small)])
+    with pytest.raises(tfc.ExportError, match="outputs of its FULLY_CONNECTED have no range"):
         exported(small, student, tmp_path / "m")
 
 

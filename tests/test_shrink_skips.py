@@ -207,3 +207,24 @@ def test_a_layer_by_itself_is_not_enough_to_plan():
 )
 def test_how_many_are_left(shrink, count, left):
     assert shrink.left(count) == left
+
+
+def test_an_attention_of_other_projections_keeps_its_heads():
+    x = keras.Input((3, 32))
+    attended = L.MultiHeadAttention(2, 16, name="attention")(L.Dense(32, name="before")(x), x)
+    model = keras.Model(x, L.Dense(2, name="head")(attended))
+    shrink = tfc.rule(tfc.by_name("attention") | tfc.by_name("before"), tfc.Shrink(0.5))
+    factorize = tfc.rule(tfc.by_type("EinsumDense"), tfc.Factorize(4))
+    quantize = tfc.rule(tfc.by_type("EinsumDense"), tfc.Quantize(8))
+    factorized = tfc.apply(model, tfc.Spec([factorize]))
+    quantized = tfc.apply(model, tfc.Spec([quantize]))
+    for start, rules in (
+        (model, [shrink, factorize]),
+        (factorized, [shrink]),
+        (quantized, [shrink]),
+    ):
+        rows = plans(start, *rules)
+        assert "compressed or factorized; shrink it before that" in rows["attention"].skipped[0]
+        assert "'attention' (MultiHeadAttention) reads them" in rows["before"].skipped[0]
+        tfc.apply(start, tfc.Spec(rules))
+    assert plans(model, shrink, quantize)["attention"].steps  # canonically, Shrink comes first

@@ -159,3 +159,15 @@ def test_law_4_layers_that_are_made_late_survive_saving(tmp_path):
     student.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(x), student(x))
+
+
+@pytest.mark.parametrize("name", ["Cross", "MultiHeadAttention"])
+def test_law_4_a_loaded_model_of_such_layers_is_compressed_and_saved_twice(name, tmp_path):
+    built(name).save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    student, x = tfc.apply(model, spec_for(name, PRUNE, QUANTIZE)), inputs_of(model)
+    loaded = student
+    for _ in range(2):
+        loaded.save(tmp_path / "model.keras")
+        loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(x), student(x))

@@ -75,11 +75,13 @@ _RECORDERS: dict[type, _Recorder] = {
 def is_recorded(layer: Any) -> bool:
     """Whether `calibrate` knows the class of a layer, itself and no subclass of it.
 
+    Of a convolution in groups, no filter sees all of its inputs: there is no matrix to record for.
+
     Example:
         >>> is_recorded(keras.layers.Dense(4)), is_recorded(keras.layers.LSTM(4))
         (True, False)
     """
-    return type(layer) in _RECORDERS
+    return type(layer) in _RECORDERS and getattr(layer, "groups", 1) == 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -12,6 +12,7 @@ from litert_quantizer import algorithm_manager, qtyping, quantizer
 from tfcompress.errors import ExportError
 from tfcompress.export import flatbuffer
 from tfcompress.export.find import Stored, find_owner, find_place
+from tfcompress.export.folded import with_scales_as_folded
 from tfcompress.export.grids import grid_ends
 from tfcompress.export.ranges import (
     COMPUTED,
@@ -47,6 +48,7 @@ def quantize(content: bytes, weights: list[Stored], integers: Collection[str] = 
     if not weights:
         return content
     model = flatbuffer.read(content)
+    weights = with_scales_as_folded(weights, _constants(model))
     ranges = take_ranges(model) if integers else {}
     marked, ends = mark(model, weights, ranges), _name_ends(model, weights)
     _check_ranges(model, weights, integers, ranges)
@@ -156,6 +158,12 @@ def _name_ends(model: Any, weights: list[Stored]) -> dict[str, dict[str, Any]]:
             end = grid_ends(value, weights[found[0]], found[1])
             ends[name] = {"min": -end, "max": end}
     return ends
+
+
+def _constants(model: Any) -> Iterator[Any]:
+    for graph in model.subgraphs:
+        values = (flatbuffer.constant(model, tensor) for tensor in graph.tensors)
+        yield from (value for value in values if value is not None)
 
 
 def _owners(model: Any, weights: list[Stored]) -> dict[int, int]:

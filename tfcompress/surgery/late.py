@@ -34,7 +34,14 @@ def _owners(paths: Iterable[str]) -> list[str]:
 def _shapes(layer: Any) -> Any:
     if isinstance(layer, keras.layers.MultiHeadAttention):
         return [_sizes(getattr(layer, f"_{name}_shape", None)) for name in _SHAPES]
-    return _sizes(getattr(layer, "_build_input_shape", None))
+    shape = _sizes(getattr(layer, "_build_input_shape", None))
+    return shape if shape is not None else _called_with(layer)
+
+
+def _called_with(layer: Any) -> Any:
+    # Keras reads a saved layer by `build` alone, which need not note the shape; a call does.
+    spec = tf.nest.flatten(getattr(layer, "_saved_model_inputs_spec", None))
+    return _sizes(spec[0].shape) if spec and getattr(spec[0], "shape", None) is not None else None
 
 
 def _sizes(shape: Any) -> Any:
@@ -59,4 +66,6 @@ def _make(layer: Any, shapes: Any) -> None:
     if isinstance(layer, keras.layers.MultiHeadAttention):
         layer._build_from_signature(*map(tuple, shapes))
     else:
-        layer.build(tf.TensorShape(shapes))
+        shape = tf.TensorShape(shapes)
+        layer.build(shape)
+        keras.layers.Layer.build(layer, shape)  # its own need not note the shape, see `_shapes`

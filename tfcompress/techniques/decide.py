@@ -11,8 +11,9 @@ import numpy as np
 
 from tfcompress.layers import Compressed
 from tfcompress.spec import Skip
-from tfcompress.surgery import walk
+from tfcompress.surgery import children, walk
 from tfcompress.surgery.dependencies import Cuts, Group, Kind, Trace, groups_of, trace, units_of
+from tfcompress.techniques.cuttable import KNOWN
 
 Reasons = dict[int, list[str]]
 
@@ -95,6 +96,8 @@ def _why_not(found: Trace, kinds: Mapping[int, Kind | None], layer: Any, refused
     if isinstance(layer, Compressed):
         return "it is compressed already; shrink the layer before that"
     kind = kinds.get(id(layer))
+    if kind is None and _holds_changed(layer):
+        return "layers in it are compressed or factorized; shrink it before that"
     if kind is None or kind.units is None:
         return f"Shrink knows no units of {type(layer).__name__} that it could remove"
     if id(layer) in refused:
@@ -102,6 +105,12 @@ def _why_not(found: Trace, kinds: Mapping[int, Kind | None], layer: Any, refused
     outside = "it is not called in the graph of a Sequential or Functional model"
     reasons = _reasons(found, layer)
     return found.outside.get(id(layer)) or next(iter(reasons), None) or outside
+
+
+def _holds_changed(layer: Any) -> bool:
+    """Whether it is of a class that could be cut, and has not the layers that Keras gave it."""
+    base = getattr(type(layer), "_base_class", type(layer))  # see surgery.structure
+    return base in KNOWN and bool(children(layer))
 
 
 def _reasons(found: Trace, layer: Any) -> Counter[str]:

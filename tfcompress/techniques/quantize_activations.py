@@ -38,7 +38,8 @@ class QuantizeActivations(JointTechnique):
     It is for Dense, Conv2D, DepthwiseConv2D and EinsumDense layers that `Quantize` is for as well.
     Where a Conv2D, a DepthwiseConv2D or a Dense is followed by BatchNormalization or ReLU alone,
     the file has one operator for all of them, and what is rounded is its output: where the next
-    layer rounds its inputs that is enough, else give the last of them this technique too.
+    layer rounds its inputs that is enough, else give the last of them this technique too. Where
+    neither is so the layer is skipped.
 
     Nothing is rounded twice: where a graph says that a layer reads what others have rounded as
     their outputs, its inputs are not rounded again. In models without a graph both are.
@@ -100,7 +101,13 @@ class QuantizeActivations(JointTechnique):
             for k, result in results.items()
             if not isinstance(result, Skip) and asked[k].bits != FLOAT_BITS
         ]
-        places = _places(model, taken)
+        graph = Graph(model)
+        for key, end in _without_range(graph, taken).items():
+            results[key] = Skip(
+                f"a file has one operator for it and {end!r} behind it, and nothing rounds what "
+                f"that puts out; give {end!r} QuantizeActivations too"
+            )
+        places = _places(graph, [one for one in taken if not isinstance(results[id(one)], Skip)])
         for key in results:
             if places.get(key) == () and type(raw(forms[key].layer)) in _FOLDED:
                 results[key] = Skip("a file has one operator for it and the layer behind it")
@@ -116,7 +123,7 @@ class QuantizeActivations(JointTechnique):
         taken = [layers[k] for k, technique in asked.items() if technique.bits != FLOAT_BITS]
         return [
             (layers[key], asked[key]._rounding(layers[key], places))
-            for key, places in _places(model, taken).items()
+            for key, places in _places(Graph(model), taken).items()
         ]
 
     def _rounding(self, layer: Any, places: Sequence[str]) -> Any:
@@ -124,9 +131,8 @@ class QuantizeActivations(JointTechnique):
         return with_ranges(wrapper, self.observer, places)
 
 
-def _places(model: Any, layers: Sequence[Any]) -> dict[int, tuple[str, ...]]:
+def _places(graph: Graph, layers: Sequence[Any]) -> dict[int, tuple[str, ...]]:
     """What is rounded of each of these layers, by their identity: where an operator's ends are."""
-    graph = Graph(model)
     ending = [layer for layer in layers if not _folds_next(graph, layer)]
     rounded = {id(raw(layer)) for layer in ending if ends_with_operator(raw(layer))}
     found = {}
@@ -138,10 +144,44 @@ def _places(model: Any, layers: Sequence[Any]) -> dict[int, tuple[str, ...]]:
     return found
 
 
+def _without_range(graph: Graph, layers: Sequence[Any]) -> dict[int, str]:
+    """Of each of these layers whose operator's outputs nothing rounds, where that operator ends."""
+    found: dict[int, str] = {}
+    while True:  # what is left out rounds nothing for the others
+        left = [layer for layer in layers if id(layer) not in found]
+        rounding = {id(raw(layer)) for layer in left}
+        ends = {id(layer): _open_end(graph, layer, rounding) for layer in left}
+        new = {key: end for key, end in ends.items() if end is not None}
+        if not new:
+            return found
+        found.update(new)
+
+
+def _open_end(graph: Graph, layer: Any, rounding: set[int]) -> str | None:
+    """The name of the last layer of an operator whose outputs nothing rounds; None: something does.
+
+    Args:
+        graph: of the model.
+        layer: the operator's first layer, or a later one.
+        rounding: the layers that round, by identity.
+    """
+    if _folds_next(graph, layer):
+        ends = [_open_end(graph, one, rounding) for one in graph.readers(layer)]
+        return next((end for end in ends if end is not None), None)
+    behind = [one for one in graph.readers_past(layer) if type(one) not in _FOLDED]
+    rounded = any(id(one) in rounding for one in (raw(layer), *behind))
+    return None if rounded else str(layer.name)
+
+
 def _folds_next(graph: Graph, layer: Any) -> bool:
     """Whether all that reads the layer's outputs becomes part of its operator."""
     linear = getattr(raw(layer), "activation", None) in (None, keras.activations.linear)
     # LiteRT reshapes what an EinsumDense puts out, before anything that follows.
     foldable = linear and not isinstance(raw(layer), (_layers.EinsumDense, _layers.ReLU))
-    readers = graph.readers(layer)
-    return foldable and bool(readers) and all(type(one) in _FOLDED for one in readers)
+    calls = graph.readers_by_call(layer)
+    return foldable and bool(calls) and all(_is_one_folded(readers) for readers in calls)
+
+
+def _is_one_folded(readers: Sequence[Any]) -> bool:
+    # What two layers read has to be there by itself.
+    return len(readers) == 1 and type(readers[0]) in _FOLDED

@@ -36,8 +36,25 @@ class Graph:
 
     def readers(self, layer: Any) -> list[Any]:
         """The layers that read what a layer puts out; none where a network puts it out as well."""
-        nodes = _nodes(layer, "_outbound_nodes")
-        return [] if id(raw(layer)) in self._last else [raw(node.outbound_layer) for node in nodes]
+        return [one for readers in self.readers_by_call(layer) for one in readers]
+
+    def readers_by_call(self, layer: Any) -> list[list[Any]]:
+        """The same for each call of the layer that is read."""
+        if id(raw(layer)) in self._last:
+            return []
+        read = _nodes(layer, "_outbound_nodes")
+        calls = [
+            [raw(node.outbound_layer) for node in read if any(p is call for p in node.parent_nodes)]
+            for call in _nodes(layer, "_inbound_nodes")
+        ]
+        return [readers for readers in calls if readers]
+
+    def readers_past(self, layer: Any) -> list[Any]:
+        """The layers that read what a layer puts out, past those that pass values on."""
+        found: list[Any] = []
+        for one in self.readers(layer):
+            found += self.readers_past(one) if isinstance(one, _PASSING) else [one]
+        return found
 
     def read_by(self, layer: Any) -> list[Any]:
         """The layers whose outputs a layer reads, past those that pass values on; inputs, too."""

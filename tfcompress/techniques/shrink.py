@@ -10,8 +10,7 @@ from typing import Any
 from tfcompress.errors import SpecError
 from tfcompress.measure import LayerForm
 from tfcompress.spec import JointTechnique, Outcome
-from tfcompress.surgery import walk
-from tfcompress.techniques.cuttable import kind_after, kind_of
+from tfcompress.techniques.cuttable import kinds_in
 from tfcompress.techniques.decide import decide
 from tfcompress.techniques.importance import ByNorm, Importance
 from tfcompress.techniques.reform import reformed
@@ -80,8 +79,7 @@ class Shrink(JointTechnique):
         cls, model: Any, forms: Mapping[int, LayerForm], asked: Mapping[int, Any]
     ) -> dict[int, Outcome]:
         """What becomes of the layers asked for, and of those that read their units."""
-        kinds = {id(item.layer): kind_of(item.layer) for item in walk(model)}
-        kinds |= {key: kind_after(form) for key, form in forms.items()}
+        kinds = kinds_in(model, forms)
         decision = decide(model, kinds, asked)
         notes = decision.notes
         found = {
@@ -94,6 +92,5 @@ class Shrink(JointTechnique):
     @classmethod
     def apply_together(cls, model: Any, asked: Mapping[int, Any]) -> list[tuple[Any, Any]]:
         """Every layer that loses units or inputs, with the smaller one."""
-        kinds = {id(item.layer): kind_of(item.layer) for item in walk(model)}
-        cuts = decide(model, kinds, asked).cuts
+        cuts = decide(model, kinds_in(model, {}), asked).cuts
         return [(layer, cuts.rebuilt(layer)) for layer in cuts.layers()]
