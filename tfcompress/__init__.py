@@ -33,7 +33,14 @@ from tfcompress.errors import (
     SurgeryError,
     TfcompressError,
 )
-from tfcompress.export import Exported, LiteModel, Signature, compare_latency, export
+from tfcompress.export import (
+    Exported,
+    LiteModel,
+    Signature,
+    compare_latency,
+    export,
+    read_vocabularies,
+)
 from tfcompress.layers import (
     DoubleHash,
     MinMax,

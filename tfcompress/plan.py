@@ -12,6 +12,7 @@ from tfcompress.keras import keras
 from tfcompress.layers import weight_roles
 from tfcompress.layers.compressed import raw
 from tfcompress.layers.forms import form_of, own_weights
+from tfcompress.layers.lookups import LOOKUPS, OUTSIDE
 from tfcompress.layers.positions import input_shape
 from tfcompress.measure import LayerForm
 from tfcompress.spec import JointTechnique, Rule, Skip, Spec, Technique
@@ -28,7 +29,7 @@ class LayerPlan:
         after: its form after the steps.
         steps: the techniques to apply, in order.
         skipped: for techniques that were asked for and not done, or for the whole layer, why.
-        notes: what joint techniques do to it besides, whether or not a rule is for it.
+        notes: what joint techniques, or export, do to it besides, whether or not a rule is for it.
     """
 
     before: LayerForm
@@ -67,7 +68,7 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to every layer that has weights or that a rule is for.
+    """What happens to every layer that has weights, looks tokens up, or that a rule is for.
 
     Attributes:
         layers: one entry a layer, shared layers once.
@@ -126,7 +127,7 @@ def plan(model: Any, spec: Spec, calibration: Calibration | None = None) -> Plan
     drafts = {
         id(item.layer): _draft(item, id(item.layer) in wanted, calibration)
         for item in held
-        if id(item.layer) in wanted or own_weights(item.layer)
+        if id(item.layer) in wanted or own_weights(item.layer) or isinstance(item.layer, LOOKUPS)
     }
     for kind, group in groupby(asked, key=lambda pair: type(pair[0])):
         if issubclass(kind, JointTechnique):
@@ -221,12 +222,13 @@ class _Draft:
 
 def _draft(item: Held, asked: bool, calibration: Calibration | None) -> _Draft:
     form = form_of(item)
+    notes = [OUTSIDE] if isinstance(item.layer, LOOKUPS) else []
     if not asked:
-        return _Draft(form, form, None, skipped=["no rule is for it"])
+        return _Draft(form, form, None, skipped=["no rule is for it"], notes=notes)
     if calibration is not None:
         inputs, harm = calibration.inputs.get(item.path), calibration.harm.get(item.path)
         form = replace(form, inputs=inputs, harm=harm)
-    return _Draft(form, form, _why_not(item))
+    return _Draft(form, form, _why_not(item), notes=notes)
 
 
 def _carry(technique: Technique, drafts: list[_Draft]) -> None:
@@ -256,7 +258,7 @@ def _why_not(item: Held) -> str | None:
     if not weight_roles(raw(layer)):
         if children(layer):
             return "it holds other layers; write a rule for those"
-        if not layer.weights and layer.built:
+        if not own_weights(layer) and layer.built:
             return "it has no weights"
         return (
             f"{type(raw(layer)).__name__} declares no compressible weights; "

@@ -61,7 +61,19 @@ def report_text(report: dict[str, Any]) -> str:
     for one in report["verification"]:
         name = f"{one['signature']}.{one['output']}"
         agreement.add_row(name, f"{one['deviation']:.5f}", str(one["calls"]))
-    return "\n".join(text_of(table) for table in (sizes, layers, agreement))
+    lookups = _lookups(report["lookups"]) if "lookups" in report else []
+    return "\n".join(text_of(table) for table in (sizes, layers, *lookups, agreement))
+
+
+def _lookups(rows: list[dict[str, Any]]) -> list[Table]:
+    table = Table(title="Lookups that the app does")
+    for name in ("layer", "ids", "of the inputs", "any other id counts as"):
+        table.add_column(name)
+    for row in rows:
+        default = "nothing" if row["default"] < 0 else str(row["default"])
+        layer = f"{row['layer']} ({row['kind']})"
+        table.add_row(layer, f"0 to {row['size'] - 1}", "\n".join(row["inputs"]), default)
+    return [table]
 
 
 def _weights(layer: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
-"""Export: finalize, lower, convert, quantize, compact, verify; then move the folder into place."""
+"""Export: finalize, lift, lower, convert, quantize, compact, verify; then move the folder."""
 
+from tfcompress.export.attachments import read_vocabularies
 from tfcompress.export.export import Exported, export
 from tfcompress.export.runtime import LiteModel, compare_latency
 from tfcompress.export.signature import Signature
 
-__all__ = ["Exported", "LiteModel", "Signature", "compare_latency", "export"]
+__all__ = ["Exported", "LiteModel", "Signature", "compare_latency", "export", "read_vocabularies"]

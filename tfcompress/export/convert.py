@@ -8,6 +8,7 @@ from typing import Any
 
 from tfcompress.errors import ExportError
 from tfcompress.export.signature import Signature
+from tfcompress.export.tracing import tracing_for_a_file
 from tfcompress.keras import tf
 from tfcompress.surgery.walk import variables
 
@@ -23,7 +24,8 @@ def convert(model: Any, signatures: Mapping[str, Signature], sparse: bool = Fals
     module = tf.Module()
     # The variables and not the model: saving a Keras model would trace its call as well.
     module.kept = variables(model)
-    functions = {name: _traced(model, signature) for name, signature in signatures.items()}
+    with tracing_for_a_file():
+        functions = {name: _traced(model, name, one) for name, one in signatures.items()}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(
@@ -40,10 +42,17 @@ def convert(model: Any, signatures: Mapping[str, Signature], sparse: bool = Fals
             ) from error
 
 
-def _traced(model: Any, signature: Signature) -> Any:
+def _traced(model: Any, name: str, signature: Signature) -> Any:
     specs = {name: tf.TensorSpec(s.shape, s.dtype, name) for name, s in signature.inputs.items()}
 
     def call(**inputs: Any) -> dict[str, Any]:
         return signature(model, **inputs)
 
-    return tf.function(call).get_concrete_function(**specs)
+    try:
+        return tf.function(call).get_concrete_function(**specs)
+    except (TypeError, ValueError) as error:
+        raise ExportError(
+            f"The signature {name!r} cannot be called with {specs}: {error}. Expected a function "
+            "that takes these. Where a lookup reads an input, the file takes its ids, int32, and "
+            "nothing else can read it as text."
+        ) from error

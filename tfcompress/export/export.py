@@ -13,10 +13,14 @@ from tfcompress.apply import finalize
 from tfcompress.distillation import Distiller
 from tfcompress.errors import ExportError
 from tfcompress.export import activations, flatbuffer, sizes, sparse
+from tfcompress.export.attachments import files_of, tensors_of
 from tfcompress.export.convert import convert
 from tfcompress.export.done import spec_of
 from tfcompress.export.find import stored_weights
+from tfcompress.export.lookups import Lifted, lift
 from tfcompress.export.lowering import lowered
+from tfcompress.export.malformed import check_lookups
+from tfcompress.export.metadata import attach
 from tfcompress.export.quantize import quantize
 from tfcompress.export.recurrent import unfused
 from tfcompress.export.signature import Signature, default_signatures
@@ -66,7 +70,10 @@ def export(
 
     The weights are those that training saw; tables become EMBEDDING_LOOKUP, stored once however
     often they are used; each layer is stored in its own bits, and without its zeros where that
-    makes the file smaller and not slower (`sparse_kernels` in the report). The file is loaded with
+    makes the file smaller and not slower (`sparse_kernels` in the report). Lookups of tokens are
+    left to the app: in their place the file takes ids, int32, and `read_vocabularies` gives what
+    makes them (`lookups` in the report); any other number counts as a default id. The file is
+    loaded with
     LiteRT, run, and compared with the Keras model; only then does the folder take its place.
 
     Args:
@@ -97,37 +104,40 @@ def export(
     """
     model = model.student if isinstance(model, Distiller) else model
     signatures = dict(signatures or default_signatures(model))
-    batches = _batches(model, signatures, verify_with)
+    lifted = lift(finalize(model), signatures)
+    batches = _batches(model, signatures, verify_with, lifted)
+    asked = lifted.calls(batches)
     stored = stored_weights(model)
     integers = activations.in_integers(model)
-    plain = unfused(lowered(finalize(model)))
-    content = flatbuffer.compact(quantize(convert(plain, signatures), stored, integers))
+    plain = unfused(lowered(lifted.model))
+    content = flatbuffer.compact(quantize(convert(plain, lifted.signatures), stored, integers))
     if tolerance is None:
         rounded = any(weight.codes is not None for weight in stored)
         tolerance = _QUANTIZED_TOLERANCE if rounded else _FLOAT_TOLERANCE
-    kernels = None
-    if sparse.has_zeros(model):
-        kernels = sparse.IN_FEW_BITS
+    kernels = sparse.IN_FEW_BITS if sparse.has_zeros(model) else None
     if kernels is not None and not stored:
         content, kernels = sparse.chosen(
             content,
-            lambda: flatbuffer.compact(convert(plain, signatures, sparse=True)),
-            lambda path: verify(path, model, signatures, batches, tolerance),
-            batches,
+            lambda: flatbuffer.compact(convert(plain, lifted.signatures, sparse=True)),
+            lambda path: verify(path, model, signatures, batches, tolerance, asked),
+            asked,
         )
+    inside = files_of(lifted.inputs)
+    content = attach(content, inside, tensors_of(lifted.inputs))
     target = Path(directory)
     with whole_folder(target) as folder:
         path = folder / MODEL
         path.write_bytes(content)
-        agreements = verify(path, model, signatures, batches, tolerance)
-        report = _report(model, content)
+        agreements = verify(path, model, signatures, batches, tolerance, asked)
+        check_lookups(path, lifted.inputs, asked)
+        report = _report(model, content) | lifted.report()
         if kernels is not None:
             report["sparse_kernels"] = kernels
         report["verification"] = [asdict(one) for one in agreements]
         if evaluate is not None:
             report["evaluation"] = dict(evaluate(path))
         report = json.loads(json.dumps(report))  # what is returned is what stands in the file
-        _write(folder, model, report, files or {})
+        _write(folder, model, report, {f.name: f.content for f in inside} | dict(files or {}))
     return Exported(target, report)
 
 
@@ -135,9 +145,10 @@ def _batches(
     model: Any,
     signatures: Mapping[str, Signature],
     given: Mapping[str, Sequence[Inputs]] | None,
+    lifted: Lifted,
 ) -> Mapping[str, Sequence[Inputs]]:
     if given is None:
-        return example_inputs(model, signatures)
+        return lifted.examples(example_inputs(model, signatures))
     missing = sorted(set(signatures) - {name for name, batches in given.items() if len(batches)})
     if missing:
         raise ExportError(

@@ -25,7 +25,7 @@ def look_up(table: Any, ids: Any) -> Any:
     Returns:
         float `[n, width]`, a row for each id; see `like_ids`.
     """
-    flat = tf.reshape(tf.cast(ids, tf.int32), [-1])
+    flat = tf.reshape(as_int32(ids), [-1])
     signature = [tf.TensorSpec(table.shape, tf.float32), tf.TensorSpec(flat.shape, tf.int32)]
 
     @tf.function(experimental_implements="embedding_matmul", input_signature=signature)
@@ -33,6 +33,15 @@ def look_up(table: Any, ids: Any) -> Any:
         return tf.gather(table, ids)
 
     return embedding_matmul(table, flat)
+
+
+def as_int32(ids: Any) -> Any:
+    """Ids as int32; where they were made int64 of int32, as lookups do, those it was made of."""
+    made_by: Any = getattr(ids, "op", None)
+    cast = made_by is not None and made_by.type == "Cast" and ids.dtype == tf.int64
+    if cast and made_by.inputs[0].dtype == tf.int32:
+        return made_by.inputs[0]
+    return tf.cast(ids, tf.int32)
 
 
 def like_ids(rows: Any, ids: Any) -> Any:
@@ -56,7 +65,7 @@ class Lowered(Layer):  # type: ignore[misc]
     def call(self, ids: Any) -> Any:
         """Rows of the ids."""
         if isinstance(self.table, TableLayer):
-            rows = self.table.rows(tf.reshape(tf.cast(ids, tf.int32), [-1]), _IN_FILE)
+            rows = self.table.rows(tf.reshape(as_int32(ids), [-1]), _IN_FILE)
         else:
             rows = look_up(self.table.embeddings, ids)
         return like_ids(rows, ids)

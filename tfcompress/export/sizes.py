@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 
 from tfcompress.export import flatbuffer
+from tfcompress.export.metadata import bytes_behind
 
 
 def byte_counts(content: bytes) -> dict[str, int]:
-    """Bytes of a file: all, compressed with gzip, weights, scales, and the graph around them."""
+    """Bytes of a file: all, compressed with gzip, weights, scales, and the graph around them.
+
+    Of a file with metadata also `metadata`: its description and the files inside.
+    """
     model = flatbuffer.read(content)
-    weights = sum(0 if b.data is None else len(b.data) for b in model.buffers)
+    described = {entry.buffer for entry in model.metadata or []}
+    sizes = [0 if b.data is None else len(b.data) for b in model.buffers]
+    metadata = sum(sizes[index] for index in described) + bytes_behind(content)
+    weights = sum(size for index, size in enumerate(sizes) if index not in described)
     scales: dict[bytes, int] = {}
     for graph in model.subgraphs:
         for tensor in graph.tensors:
@@ -25,7 +32,8 @@ def byte_counts(content: bytes) -> dict[str, int]:
         "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
         "weights": weights,
         "scales": held,
-        "graph": len(content) - weights - held,
+        "graph": len(content) - weights - held - metadata,
+        **({"metadata": metadata} if metadata else {}),
     }
 
 

@@ -47,6 +47,7 @@ def verify(
     signatures: Mapping[str, Signature],
     batches: Mapping[str, Sequence[Inputs]],
     tolerance: float,
+    asked: Mapping[str, Sequence[Inputs]] | None = None,
 ) -> list[Agreement]:
     """Loads and runs the file on the given inputs and compares it with the model.
 
@@ -56,6 +57,7 @@ def verify(
         signatures: the functions of both.
         batches: for each signature the inputs of some calls.
         tolerance: the largest deviation, see `Agreement`.
+        asked: the same calls as the file takes them, where it takes ids in place of tokens.
 
     Raises:
         ExportError: the file does not load or run, gives something that is not a number, or
@@ -65,9 +67,10 @@ def verify(
     found = []
     for name, signature in signatures.items():
         deviations: dict[str, list[float]] = {}
-        for inputs in batches[name]:
+        calls = zip(batches[name], (asked or batches)[name], strict=True)
+        for inputs, as_asked in calls:
             expected = signature(model, **{k: tf.constant(v) for k, v in inputs.items()})
-            received = lite.run(name, inputs)
+            received = lite.run(name, as_asked)
             for output, value in expected.items():
                 deviation = _deviation(received[output], np.asarray(value))
                 deviations.setdefault(output, []).append(deviation)
@@ -118,6 +121,8 @@ def example_inputs(model: Any, signatures: Mapping[str, Signature]) -> dict[str,
 
 def _example(spec: Any, rng: np.random.Generator, floats: Callable[..., Any]) -> Array:
     shape = [3 if size is None else size for size in spec.shape]
+    if spec.dtype == tf.string:
+        return np.full(shape, "", dtype=object)
     if spec.dtype.is_floating:
         return np.asarray(floats(size=shape), spec.dtype.as_numpy_dtype)
     return rng.integers(0, 2, size=shape).astype(spec.dtype.as_numpy_dtype)

@@ -12,13 +12,14 @@ from tfcompress.layers.positions import kernel_multiply_adds, positions
 from tfcompress.layers.weights import WeightRole, weight_of, weight_roles
 from tfcompress.measure import LayerForm, WeightForm, axes_of
 from tfcompress.surgery import Held, children
+from tfcompress.surgery.walk import own_variables, without_tokens
 
 
 def own_weights(layer: Any) -> list[Any]:
     """The weights of a layer that none of the layers in it has."""
     if isinstance(layer, Compressed) or not children(layer):
-        return list(layer.weights)
-    return list(layer._trainable_weights) + list(layer._non_trainable_weights)
+        return without_tokens(layer.weights)
+    return own_variables(layer)
 
 
 def form_of(item: Held) -> LayerForm:

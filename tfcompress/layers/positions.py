@@ -9,6 +9,7 @@ from typing import Any
 from tfcompress.keras import keras, tf
 from tfcompress.layers.compressed import raw
 from tfcompress.layers.weights import weight_of
+from tfcompress.surgery.walk import own_variables
 
 Shape = Sequence[int | None]
 
@@ -51,8 +52,9 @@ def kernel_multiply_adds(layer: Any) -> int:
         >>> kernel_multiply_adds(conv)  # 8 places of 3 x 3 x 3 x 2 x 4
         1728
     """
-    own = [*layer._trainable_weights, *layer._non_trainable_weights]
-    kernels = [v for v in own if is_kernel(v.name.split(":")[0].rsplit("/", 1)[-1])]
+    kernels = [
+        v for v in own_variables(layer) if is_kernel(v.name.split(":")[0].rsplit("/", 1)[-1])
+    ]
     return positions(layer) * sum(math.prod(v.shape) for v in kernels) if kernels else 0
 
 

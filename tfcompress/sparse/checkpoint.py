@@ -22,6 +22,7 @@ from tfcompress.layers import Compressed
 from tfcompress.layers.weights import weight_of
 from tfcompress.sparse.codec import ENCODINGS, decode, encode, nonzero
 from tfcompress.surgery import walk
+from tfcompress.surgery.walk import without_tokens
 
 Array = np.ndarray[Any, Any]
 _MARK = b"TFCSPRS1"
@@ -58,13 +59,14 @@ def save_sparse(model: Any, path: str | Path) -> int:
         True
     """
     masked = _masked(model)
-    values = [np.asarray(w) for w in model.weights]
+    weights = without_tokens(model.weights)
+    values = [np.asarray(w) for w in weights]
     for place, mask in masked.items():
         values[place] = np.where(
             values[mask] != 0, values[place], np.zeros((), values[place].dtype)
         )
     rows, parts = [], []
-    for index, (weight, value) in enumerate(zip(model.weights, values, strict=True)):
+    for index, (weight, value) in enumerate(zip(weights, values, strict=True)):
         row, content = _written(weight.name, value, _same_pattern(index, values, masked))
         rows.append(row)
         parts.append(content)
@@ -76,7 +78,7 @@ def save_sparse(model: Any, path: str | Path) -> int:
 
 def _masked(model: Any) -> dict[int, int]:
     """Places of the weights under a settled mask among the model's, with the place of the mask."""
-    places = {id(weight): place for place, weight in enumerate(model.weights)}
+    places = {id(weight): place for place, weight in enumerate(without_tokens(model.weights))}
     found = {}
     for held in walk(model):
         if not isinstance(held.layer, Compressed):
@@ -147,8 +149,9 @@ def load_sparse(model: Any, path: str | Path) -> None:
         True
     """
     rows, content = _read(Path(path))
-    _check(model.weights, rows, path)
-    for weight, value in zip(model.weights, _values(rows, content, path), strict=True):
+    weights = without_tokens(model.weights)
+    _check(weights, rows, path)
+    for weight, value in zip(weights, _values(rows, content, path), strict=True):
         weight.assign(value)
 
 

@@ -119,7 +119,12 @@ def _structured(base: type) -> type:
 
     def build_from_config(self: Any, config: dict[str, Any]) -> None:
         if not self.built:  # a second build would make its layers anew, the plain ones
-            base.build_from_config(self, config)  # type: ignore[attr-defined]
+            try:
+                base.build_from_config(self, config)  # type: ignore[attr-defined]
+            except ValueError:
+                # Keras builds by a call on floats, which lookups of tokens refuse. The layers that
+                # had weights are built by now; where some are not, loading their weights says so.
+                self.built = True
 
     body = {
         "get_config": get_config,

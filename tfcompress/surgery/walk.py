@@ -77,6 +77,7 @@ def children(layer: Any) -> list[tuple[str, Any]]:
     return held_layers(layer)
 
 
+_TokenList = keras.src.layers.preprocessing.index_lookup.VocabWeightHandler
 _WHOLE: set[type] = set()
 
 
@@ -113,9 +114,19 @@ def variables(layer: Any) -> list[Any]:
     """Every variable of a layer and those below it, each once, built or not."""
     found = {}
     for part in layer._flatten_layers():
-        for variable in [*part._trainable_weights, *part._non_trainable_weights]:
+        for variable in own_variables(part):
             found[id(variable)] = variable
     return list(found.values())
+
+
+def own_variables(layer: Any) -> list[Any]:
+    """The variables that a layer itself made."""
+    return without_tokens([*layer._trainable_weights, *layer._non_trainable_weights])
+
+
+def without_tokens(weights: list[Any]) -> list[Any]:
+    """Those of the weights that are variables; an adapted lookup has its list of tokens there."""
+    return [weight for weight in weights if not isinstance(weight, _TokenList)]
 
 
 def walk(model: Any) -> list[Held]:

@@ -13,6 +13,7 @@ from tfcompress.surgery.walk import (
     is_network,
     layers_in,
     own_attributes,
+    own_variables,
     variables,
 )
 
@@ -80,8 +81,7 @@ def owned(layers: list[Any]) -> Iterator[tuple[Any, Any]]:
             parts.update(id(part) for part in below)
             yield from ((layer, variable) for variable in variables(layer))
         else:
-            own = [*layer._trainable_weights, *layer._non_trainable_weights]
-            yield from ((layer, variable) for variable in own)
+            yield from ((layer, variable) for variable in own_variables(layer))
 
 
 def _tied(model: Any, held: list[Held]) -> Iterator[tuple[int, str]]:
