@@ -100,9 +100,7 @@ def _tfmot(taken: Callable[[Any], Any]) -> System:
 
     def made(subject: Subject, _: bytes) -> bytes:
         taken(subject.model)
-        raise RuntimeError(
-            "it takes the model, which then is to be trained; not done here"
-        )
+        raise RuntimeError("it takes the model, which then is to be trained; not done here")
 
     return made
 
