@@ -33,7 +33,15 @@ from tfcompress.errors import (
     SurgeryError,
     TfcompressError,
 )
-from tfcompress.export import Exported, LiteModel, Signature, compare_latency, export
+from tfcompress.export import (
+    Exported,
+    Inspection,
+    LiteModel,
+    Signature,
+    compare_latency,
+    export,
+    inspect_file,
+)
 from tfcompress.layers import (
     DoubleHash,
     MinMax,

@@ -175,6 +175,7 @@ def _report(model: Any, content: bytes) -> dict[str, Any]:
             )
     return {
         "sizes": sizes.byte_counts(content),
+        "graph_bytes": sizes.graph_bytes(content),
         "parameters": sizes.parameters(content),
         "multiply_adds": sizes.multiply_adds(content),
         "operators": sizes.operators(content),
