@@ -8,6 +8,7 @@ from rich.table import Table
 
 from tfcompress import Inspection
 from tfcompress.export.inspection import GraphCost, OperatorCost
+from tfcompress.export.runtimes import runtime_lines
 from tfcompress.report import text_of
 
 _WIDTH = 132
@@ -19,6 +20,7 @@ def costs_text(found: Inspection) -> str:
     for graph in found.graphs:
         tables += [_operators(graph), _kinds(graph)]
     text = [text_of(table, _WIDTH) for table in tables]
+    text += runtime_lines(found.older)
     if found.how is not None:
         text.append(f"{found.runtime}, threads: {found.threads}, rounds: {found.repeats}.")
         text.append(found.how)

@@ -59,7 +59,9 @@ def of_file(model: Any, content: bytes) -> dict[str, Any]:
     for number, graph in enumerate(file.subgraphs):
         for operator in graph.operators:
             kinds = {
-                what: [flatbuffer.type_name(graph.tensors[i]) for i in where if _moves(file, graph, i)]
+                what: [
+                    flatbuffer.type_name(graph.tensors[i]) for i in where if _moves(file, graph, i)
+                ]
                 for what, where in (("inputs", operator.inputs), ("outputs", operator.outputs))
             }
             name = flatbuffer.operator_name(file, operator)

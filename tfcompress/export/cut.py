@@ -27,15 +27,27 @@ def first_operators(model: Any, graph: int, count: int) -> Any:
 
 
 def single_operator(model: Any, graph: int, number: int) -> Any:
-    """The `ModelT` of one operator of a graph; what it computes with and is no constant goes in."""
+    """The `ModelT` of one operator of a graph; what it computes with and is no constant goes in.
+
+    One that has constants alone, as the DEQUANTIZE of a weight, comes with the next that takes it.
+    """
     whole = model.subgraphs[graph]
     cut = copy.copy(whole)
-    operator = whole.operators[number]
-    cut.operators = [operator]
-    given = (i for i in operator.inputs if i >= 0 and not _is_constant(model, whole.tensors[i]))
-    cut.inputs = list(dict.fromkeys(given))
-    cut.outputs = operator.outputs
+    cut.operators = [whole.operators[number]]
+    if not _given(model, whole, cut.operators):
+        made = set(cut.operators[0].outputs)
+        takers = [op for op in whole.operators[number + 1 :] if made & set(op.inputs)]
+        cut.operators += takers[:1]
+    cut.inputs = _given(model, whole, cut.operators)
+    cut.outputs = cut.operators[-1].outputs
     return _alone(model, graph, cut)
+
+
+def _given(model: Any, graph: Any, operators: list[Any]) -> list[int]:
+    """What operators take that is no constant and not made by them."""
+    made = {i for op in operators for i in op.outputs} | {-1}
+    taken = dict.fromkeys(int(i) for op in operators for i in op.inputs if i not in made)
+    return [i for i in taken if not _is_constant(model, graph.tensors[i])]
 
 
 def _is_constant(model: Any, tensor: Any) -> bool:

@@ -19,6 +19,7 @@ from tfcompress.export.find import stored_weights
 from tfcompress.export.lowering import lowered
 from tfcompress.export.quantize import quantize
 from tfcompress.export.recurrent import unfused
+from tfcompress.export.runtimes import runtimes
 from tfcompress.export.signature import Signature, default_signatures
 from tfcompress.export.verify import Inputs, example_inputs, verify
 from tfcompress.export.write import whole_folder
@@ -179,6 +180,7 @@ def _report(model: Any, content: bytes) -> dict[str, Any]:
         "parameters": sizes.parameters(content),
         "multiply_adds": sizes.multiply_adds(content),
         "operators": sizes.operators(content),
+        "runtimes": runtimes(content),
         **activations.of_file(model, content),
         "layers": layers,
         "versions": {name: metadata.version(name) for name in _PACKAGES},

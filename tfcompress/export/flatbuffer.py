@@ -17,9 +17,7 @@ _OPERATORS = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
 }
 _TYPES = {
-    code: name.lower()
-    for name, code in vars(schema.TensorType).items()
-    if not name.startswith("_")
+    code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")
 }
 _IDENTIFIER = b"TFL3"
 _BUFFER_ALIGNMENT = 16

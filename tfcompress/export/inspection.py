@@ -10,11 +10,12 @@ from typing import Any
 from tfcompress.errors import ExportError
 from tfcompress.export import flatbuffer
 from tfcompress.export.layout import GRAPH, METADATA, SCALES, WEIGHTS, Parts, Place, layout, totals
+from tfcompress.export.runtimes import LITERT, runtimes
 from tfcompress.export.timing import OperatorTime, time_operators
 
 HOW = (
-    "LiteRT's wheel counts no operator's time. The graph was cut behind each operator, the cuts took "
-    "turns, and an operator's time is what its cut took more than the one before (medians; a spread "
+    "LiteRT's wheel counts no operator's time. The graph was cut behind each operator, the cuts "
+    "took turns, and an operator's time is what its cut took more than the one before (medians; ± "
     "is half the distance between the quartiles). XNNPACK may merge neighbours, so that what it "
     "computes (x) is right in sum rather than one by one. Inputs are made up: ids of 0 and 1."
 )
@@ -85,6 +86,8 @@ class Inspection:
         threads: how many threads LiteRT had.
         repeats: how many rounds were measured.
         runtime: LiteRT and its version.
+        older: the older run time that is known, whether it runs the file, and what of it needs a
+            newer one, see `runtimes`.
     """
 
     file: str
@@ -97,6 +100,7 @@ class Inspection:
     threads: int
     repeats: int
     runtime: str
+    older: dict[str, dict[str, Any]]
 
 
 def inspect_file(
@@ -147,7 +151,8 @@ def inspect_file(
         how=HOW if repeats else None,
         threads=threads,
         repeats=repeats,
-        runtime=f"ai-edge-litert {metadata.version('ai-edge-litert')}",
+        runtime=f"{LITERT} {metadata.version(LITERT)}",
+        older={name: one for name, one in runtimes(content).items() if LITERT not in name},
     )
 
 

@@ -25,7 +25,7 @@ def root(content: Any, what: str) -> At:
     if len(content) < _HEAD or bytes(content[4:_HEAD]) != IDENTIFIER:
         raise ExportError(
             f"{what} is not a TFLite file: received {len(content)} bytes that begin with "
-            f"{bytes(content[:_HEAD])!r}, expected a flatbuffer with {IDENTIFIER.decode()} at byte 4."
+            f"{bytes(content[:_HEAD])!r}, expected {IDENTIFIER.decode()} at byte 4."
         )
     return At(Table(content, struct.unpack_from("<I", content)[0]))
 

@@ -2,9 +2,9 @@
 
 LiteRT's wheel for Python counts no operator's time. So the graph is cut behind each of its
 operators, all cuts take turns, and what a cut takes more than the one before is its last
-operator's. XNNPACK computes many operators in one go and may merge neighbours (an addition with the
-activation behind it): in a cut it merges what is there, and an operator may come out a little dearer
-or cheaper than in the whole, where all differences add up to what the whole takes.
+operator's. XNNPACK computes many operators in one go and may merge neighbours (an addition with
+the activation behind it): in a cut it merges what is there, and an operator may come out a little
+dearer or cheaper than in the whole. All differences add up to what the whole takes.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _spread(values: Array) -> float:
 
 
 def _delegated(interpreter: Any, operators: list[Any]) -> set[int]:
-    """Operators that XNNPACK took over: those between the ends of what LiteRT runs in their place."""
+    """Operators that XNNPACK took over: what lies between the ends of what it runs."""
     makers = {int(i): place for place, one in enumerate(operators) for i in one.outputs}
     found: set[int] = set()
     for node in interpreter._get_ops_details():
