@@ -88,6 +88,16 @@ class Inspection:
         runtime: LiteRT and its version.
         older: the older run time that is known, whether it runs the file, and what of it needs a
             newer one, see `runtimes`.
+
+    Example:
+        >>> import tempfile, tf_keras as keras
+        >>> import tfcompress as tfc
+        >>> model = keras.Sequential([keras.layers.Dense(4, input_shape=(2,))])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = tfc.export(model, folder + "/m")
+        ...     found = tfc.inspect_file(made.model, repeats=0)
+        >>> found.parts["weights"], found.parts["scales"]
+        (32, 0)
     """
 
     file: str
@@ -131,7 +141,7 @@ def inspect_file(
         >>> sum(found.parts.values()) == found.bytes
         True
         >>> [(one.operator, one.weights) for one in found.graphs[0].operators]
-        [('FULLY_CONNECTED', 8448)]
+        [('FULLY_CONNECTED', 8192)]
     """
     content = _read(Path(path))
     bytes_ = layout(content, str(path))

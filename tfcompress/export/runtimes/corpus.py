@@ -88,7 +88,7 @@ def _dense() -> Any:
 
 def _with_biases(model: Any) -> Any:
     """The model with every other bias not zero; the converter leaves those out that are."""
-    for variable in [v for v in model.trainable_variables if len(v.shape) == 1][::2]:
+    for variable in [v for v in model.trainable_variables if "bias" in v.name][::2]:
         variable.assign(np.random.default_rng(0).normal(0.0, 0.1, variable.shape))
     return model
 
@@ -157,7 +157,12 @@ def _functions(x: Any) -> list[Any]:
     found += [ids == 1, ids != 1, x < 0.5, x <= 0.5, x >= 0.5, tf.equal(x, 0.5), ids < 2, ids > 1]
     found += [tf.logical_and(x > 0.2, x < 0.8), tf.logical_or(x < 0.2, x > 0.8)]
     found += [tf.logical_not(x > 0.2), tf.math.top_k(x, 2).values, tf.math.top_k(x, 2).indices]
-    found += [tf.where(ids > 1, ids, 1), tf.maximum(ids, 1), tf.minimum(ids, 1), tf.reduce_sum(ids, 1)]
+    found += [
+        tf.where(ids > 1, ids, 1),
+        tf.maximum(ids, 1),
+        tf.minimum(ids, 1),
+        tf.reduce_sum(ids, 1),
+    ]
     found += [tf.reduce_any(x > 0.5)]
     return found
 
