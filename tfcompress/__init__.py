@@ -35,10 +35,12 @@ from tfcompress.errors import (
 )
 from tfcompress.export import (
     Exported,
+    Inspection,
     LiteModel,
     Signature,
     compare_latency,
     export,
+    inspect_file,
     read_vocabularies,
 )
 from tfcompress.layers import (

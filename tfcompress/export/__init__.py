@@ -2,7 +2,17 @@
 
 from tfcompress.export.attachments import read_vocabularies
 from tfcompress.export.export import Exported, export
+from tfcompress.export.inspection import Inspection, inspect_file
 from tfcompress.export.runtime import LiteModel, compare_latency
 from tfcompress.export.signature import Signature
 
-__all__ = ["Exported", "LiteModel", "Signature", "compare_latency", "export", "read_vocabularies"]
+__all__ = [
+    "Exported",
+    "Inspection",
+    "LiteModel",
+    "Signature",
+    "compare_latency",
+    "export",
+    "inspect_file",
+    "read_vocabularies",
+]

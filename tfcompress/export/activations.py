@@ -10,12 +10,6 @@ from tfcompress.layers import Integer
 from tfcompress.layers.ranges import scale_and_zero_point
 from tfcompress.surgery import walk
 
-_TYPES = {
-    code: name.lower()
-    for name, code in vars(flatbuffer.schema.TensorType).items()
-    if not name.startswith("_")
-}
-
 
 def in_integers(model: Any) -> frozenset[str]:
     """Paths of the weights, as `Stored` has them, that a file computes with in integers alone.
@@ -65,7 +59,9 @@ def of_file(model: Any, content: bytes) -> dict[str, Any]:
     for number, graph in enumerate(file.subgraphs):
         for operator in graph.operators:
             kinds = {
-                what: [_TYPES[graph.tensors[i].type] for i in where if _moves(file, graph, i)]
+                what: [
+                    flatbuffer.type_name(graph.tensors[i]) for i in where if _moves(file, graph, i)
+                ]
                 for what, where in (("inputs", operator.inputs), ("outputs", operator.outputs))
             }
             name = flatbuffer.operator_name(file, operator)

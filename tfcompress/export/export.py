@@ -23,6 +23,7 @@ from tfcompress.export.malformed import check_lookups
 from tfcompress.export.metadata import attach
 from tfcompress.export.quantize import quantize
 from tfcompress.export.recurrent import unfused
+from tfcompress.export.runtimes import runtimes
 from tfcompress.export.signature import Signature, default_signatures
 from tfcompress.export.verify import Inputs, example_inputs, verify
 from tfcompress.export.write import whole_folder
@@ -186,9 +187,11 @@ def _report(model: Any, content: bytes) -> dict[str, Any]:
             )
     return {
         "sizes": sizes.byte_counts(content),
+        "graph_bytes": sizes.graph_bytes(content),
         "parameters": sizes.parameters(content),
         "multiply_adds": sizes.multiply_adds(content),
         "operators": sizes.operators(content),
+        "runtimes": runtimes(content),
         **activations.of_file(model, content),
         "layers": layers,
         "versions": {name: metadata.version(name) for name in _PACKAGES},

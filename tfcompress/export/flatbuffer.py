@@ -16,6 +16,9 @@ from ai_edge_litert import schema_py_generated as schema
 _OPERATORS = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")
 }
+_TYPES = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")
+}
 _IDENTIFIER = b"TFL3"
 _BUFFER_ALIGNMENT = 16
 
@@ -36,6 +39,11 @@ def operator_name(model: Any, operator: Any) -> str:
     return _OPERATORS[model.operatorCodes[operator.opcodeIndex].builtinCode]
 
 
+def type_name(tensor: Any) -> str:
+    """Name of a tensor's type, e.g. int8."""
+    return _TYPES[tensor.type]
+
+
 def constant(model: Any, tensor: Any) -> np.ndarray[Any, Any] | None:
     """The float32 value of a constant tensor, or None for any other."""
     data = model.buffers[tensor.buffer].data
@@ -51,12 +59,12 @@ def compact(content: bytes) -> bytes:
         graph.name = None
         for tensor in graph.tensors:
             _strip(tensor)
-    _share_buffers(model)
-    for index, graph in enumerate(model.subgraphs):
-        _number_by_use(graph, [s for s in model.signatureDefs or [] if s.subgraphIndex == index])
     model.metadata = None
     model.metadataBuffer = None
     model.description = None
+    _share_buffers(model)
+    for index, graph in enumerate(model.subgraphs):
+        _number_by_use(graph, [s for s in model.signatureDefs or [] if s.subgraphIndex == index])
     return pack(model)
 
 
@@ -73,9 +81,11 @@ def _strip(tensor: Any) -> None:
 def _share_buffers(model: Any) -> None:
     buffers = [schema.BufferT()]
     places: dict[bytes, int] = {b"": 0}
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
     moved = []
-    for buffer in model.buffers:
-        data = b"" if buffer.data is None else np.asarray(buffer.data, np.uint8).tobytes()
+    for number, buffer in enumerate(model.buffers):
+        held = buffer.data is not None and number in used
+        data = np.asarray(buffer.data, np.uint8).tobytes() if held else b""
         if data not in places:
             places[data] = len(buffers)
             buffers.append(buffer)

@@ -99,7 +99,8 @@ def attached(content: bytes) -> dict[str, bytes]:
 
 def bytes_behind(content: bytes) -> int:
     """How many bytes the archive behind a model takes."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
+    # Without the entry, what looks like an archive is weights.
+    if ENTRY not in bytes(content) or not zipfile.is_zipfile(io.BytesIO(content)):
         return 0
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return len(content) - min(info.header_offset for info in archive.infolist())

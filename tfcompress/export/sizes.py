@@ -8,40 +8,35 @@ from typing import Any
 import numpy as np
 
 from tfcompress.export import flatbuffer
-from tfcompress.export.metadata import bytes_behind
+from tfcompress.export.layout import GRAPH, METADATA, SCALES, WEIGHTS, layout, totals
 
 
 def byte_counts(content: bytes) -> dict[str, int]:
-    """Bytes of a file: all, compressed with gzip, weights, scales, and the graph around them.
+    """Where the bytes of a file are: `weights`, `scales`, `graph` and `metadata` add up to `bytes`.
 
-    Of a file with metadata also `metadata`: its description and the files inside.
+    Weights are all constants, biases, shapes and the indices of sparse ones included; scales come
+    with their zero points. What is used twice and stored once counts once. `gzip_bytes` is the
+    file compressed with gzip.
+
+    Raises:
+        ExportError: the bytes are no TFLite file, or cut off.
     """
-    model = flatbuffer.read(content)
-    described = {entry.buffer for entry in model.metadata or []}
-    sizes = [0 if b.data is None else len(b.data) for b in model.buffers]
-    metadata = sum(sizes[index] for index in described) + bytes_behind(content)
-    weights = sum(size for index, size in enumerate(sizes) if index not in described)
-    scales: dict[bytes, int] = {}
-    for graph in model.subgraphs:
-        for tensor in graph.tensors:
-            for vector in _quantization(tensor):
-                scales[vector.tobytes()] = vector.nbytes
-    held = sum(scales.values())
+    found = totals(layout(content))
     return {
         "bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),
-        "weights": weights,
-        "scales": held,
-        "graph": len(content) - weights - held - metadata,
-        **({"metadata": metadata} if metadata else {}),
+        **{name: found[name] for name in (WEIGHTS, SCALES, "graph", METADATA)},
     }
 
 
-def _quantization(tensor: Any) -> list[np.ndarray[Any, Any]]:
-    found = tensor.quantization
-    if found is None or found.scale is None:
-        return []
-    return [np.asarray(found.scale), np.asarray(found.zeroPoint)]
+def graph_bytes(content: bytes) -> dict[str, int]:
+    """Bytes of the parts of a file's graph, which add up to `graph` of `byte_counts`.
+
+    `operators` with their kinds and settings; `tensors` with their shapes and buffers; `names` of
+    tensors; `signatures`, inputs and outputs; and `layout`, of tables and of what aligns them.
+    """
+    found = totals(layout(content))
+    return {name: found[name] for name in GRAPH}
 
 
 def parameters(content: bytes) -> int:
