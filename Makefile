@@ -39,11 +39,12 @@ artifacts: $(DEMO)  ## Train the teacher and the mobile model anew, in full (abo
 	@$(PYTHON) -m experiments.compress --config=experiments/configs/mobile.json \
 	  --out=saved_models/ml1m-mobile --work=build/mobile --split=test
 
-bench: $(DEMO)  ## Measure training steps beside TF-MOT, tall tables, stored tables, and zeros.
+bench: $(DEMO)  ## Measure training steps beside TF-MOT, tall tables, stored tables, zeros, and other tools.
 	@$(PYTHON) -m benchmarks.training_step
 	@$(PYTHON) -m benchmarks.factorize
 	@$(PYTHON) -m benchmarks.table_scores
 	@$(PYTHON) -m benchmarks.sparse_kernels
+	@$(PYTHON) -m benchmarks.peers
 
 clean:  ## Remove everything that make made, .venv included.
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

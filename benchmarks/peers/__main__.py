@@ -41,6 +41,7 @@ def main(argv: list[str]) -> None:
         print(drawing.markdown(made))
         drawing.picture(made, out / f"peers_{name}.png")
         rows += made
+    (out / "peers.md").write_text(drawing.page(rows))
     save({**origin("peers", PACKAGES), "threads": 1, "rows": rows}, out / "peers.json")
     print(f"Record: {out / 'peers.json'}")
 

@@ -17,7 +17,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         "| system | bytes | gzipped | quality | median call | of TFLite's float32 |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for row in sorted(rows, key=lambda row: row["bytes"] or float("inf")):
+    for row in sorted(rows, key=_errors_last):
         if row["error"] is not None:
             text = row["error"].replace("|", "/")
             lines.append(f"| {row['system']} | fails: {text[:160]} | | | | |")
@@ -28,6 +28,19 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
             f"{row['quality']:.4f} | {row['p50_us']:.0f} µs | {share:.2f} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _errors_last(row: Mapping[str, Any]) -> tuple[bool, int]:
+    return row["error"] is not None, row["bytes"] or 0
+
+
+def page(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The tables of all models in Markdown, each under its picture."""
+    parts = ["# Beside other tools\n"]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        own = [row for row in rows if row["model"] == model]
+        parts += [f"## {model}: {own[0]['metric']}\n", f"![](peers_{model}.png)\n", markdown(own)]
+    return "\n".join(parts)
 
 
 def picture(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from benchmarks.peers.subject import Subject
 from benchmarks.peers.systems import SYSTEMS, System, converted
 
 PLAIN = "TFLite, float32"
+_FILE = re.compile(r"\S+\.tflite")  # it lies in a folder that is gone afterwards
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _error_of(step: Callable[[], Any]) -> str | None:
     try:
         step()
     except Exception as error:
-        text = " ".join(str(error).split())
+        text = _FILE.sub("the file", " ".join(str(error).split()))
         return f"{type(error).__name__}: {text[:300]}"
     return None
 
