@@ -101,6 +101,7 @@ def rows_of(path: Path, encoding: str, separator: str, n_fields: int) -> Iterato
 
 
 def number_in(text: str, path: Path) -> int:
+    """The number that a field of a file holds; DataError for anything else."""
     try:
         return int(text)
     except ValueError as error:
