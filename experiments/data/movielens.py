@@ -177,7 +177,7 @@ def load(folder: Path | None = None) -> MovieLens:
     cached = cache_folder() / "ml-1m.npz"
     if cached.exists():
         return _restore_checked(cached)
-    data = sources.fetch(cache_folder(), _checked)
+    data = sources.fetch(cache_folder(), _checked, sources.read_events)
     save(data, cached)
     return data
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ RECBOLE_SHA256 = {
 }
 Event = tuple[int, str, int]  # user number, title, seconds since 1970
 Parsed = TypeVar("Parsed")
+Raw = TypeVar("Raw")
 _GET = "Get it whole from https://grouplens.org/datasets/movielens/1m/ or name no folder."
 
 
@@ -43,14 +44,24 @@ def read_events(folder: Path, sha256: Mapping[str, str] | None = None) -> Iterat
       DataError: if files are missing or malformed, or differ from their hashes. Malformed lines are
         found while the events are read.
     """
+    return read_with(_publisher_events, _recbole_events, folder, sha256)
+
+
+def read_with(
+    publisher: Callable[[Path], Parsed],
+    recbole: Callable[[Path], Parsed],
+    folder: Path,
+    sha256: Mapping[str, str] | None,
+) -> Parsed:
+    """What the reader of the layout that the folder has makes of it; see `read_events`."""
     if any((folder / name).exists() for name in PUBLISHER_FILES):
         _require(folder, PUBLISHER_FILES)
-        return _publisher_events(folder)
+        return publisher(folder)
     if any((folder / name).exists() for name in RECBOLE_SHA256):
         _require(folder, tuple(RECBOLE_SHA256))
         for name, expected in (sha256 or {}).items():
             _check_file(folder / name, expected)
-        return _recbole_events(folder)
+        return recbole(folder)
     raise DataError(
         f"{folder} holds no MovieLens-1M: expected {', '.join(PUBLISHER_FILES)} or "
         f"{', '.join(RECBOLE_SHA256)} in it. {_GET}"
@@ -72,7 +83,7 @@ def _check_file(path: Path, expected: str) -> None:
         )
 
 
-def _rows(path: Path, encoding: str, separator: str, n_fields: int) -> Iterator[list[str]]:
+def rows_of(path: Path, encoding: str, separator: str, n_fields: int) -> Iterator[list[str]]:
     """The fields of each line; DataError for a line with too few or too many."""
     try:
         text = path.read_bytes().decode(encoding)
@@ -89,7 +100,8 @@ def _rows(path: Path, encoding: str, separator: str, n_fields: int) -> Iterator[
         yield fields
 
 
-def _number(text: str, path: Path) -> int:
+def number_in(text: str, path: Path) -> int:
+    """The number that a field of a file holds; DataError for anything else."""
     try:
         return int(text)
     except ValueError as error:
@@ -98,32 +110,37 @@ def _number(text: str, path: Path) -> int:
 
 def _publisher_events(folder: Path) -> Iterator[Event]:
     movies, ratings = folder / "movies.dat", folder / "ratings.dat"
-    titles = {movie: title for movie, title, _ in _rows(movies, "latin-1", "::", 3)}
-    for user, movie, _, time in _rows(ratings, "latin-1", "::", 4):
+    titles = {movie: title for movie, title, _ in rows_of(movies, "latin-1", "::", 3)}
+    for user, movie, _, time in rows_of(ratings, "latin-1", "::", 4):
         if movie not in titles:
             raise DataError(f"{ratings} rates movie {movie[:80]}, not in {movies.name}. {_GET}")
-        yield _number(user, ratings), titles[movie], _number(time, ratings)
+        yield number_in(user, ratings), titles[movie], number_in(time, ratings)
 
 
 def _recbole_events(folder: Path) -> Iterator[Event]:
     items, events = folder / "ml-1m.item", folder / "ml-1m.inter"
     # The id of an item is its title with the year; the column called movie_title lacks the year.
-    known = {row[0] for row in _rows(items, "utf-8", "\t", 4)}
-    rows = _rows(events, "utf-8", "\t", 4)
+    known = {row[0] for row in rows_of(items, "utf-8", "\t", 4)}
+    rows = rows_of(events, "utf-8", "\t", 4)
     next(rows, None)  # the header
     for user, title, _, time in rows:
         if title not in known:
             raise DataError(f"{events} rates {title[:80]!r}, not in {items.name}. {_GET}")
-        yield _number(user.removeprefix("1m_"), events), title, _number(time, events)
+        yield number_in(user.removeprefix("1m_"), events), title, number_in(time, events)
 
 
-def fetch(cache: Path, parse: Callable[[Iterable[Event], object], Parsed]) -> Parsed:
+def fetch(
+    cache: Path,
+    parse: Callable[[Raw, object], Parsed],
+    read: Callable[[Path, Mapping[str, str] | None], Raw],
+) -> Parsed:
     """Gets the publisher's archive, or else the copy in the package; says so in one line.
 
     Args:
       cache: a folder for temporary files, made if it does not exist.
-      parse: gets the events and the source's name; raises DataError if they are not the whole
+      parse: gets what was read and the source's name; raises DataError if it is not the whole
         dataset.
+      read: `read_events`, or what reads more than them.
 
     Raises:
       DataError: if neither source gives the whole dataset; the message holds both reasons.
@@ -135,7 +152,7 @@ def fetch(cache: Path, parse: Callable[[Iterable[Event], object], Parsed]) -> Pa
         with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as temporary:
             try:
                 folder, sha256 = get(Path(temporary))
-                return parse(read_events(folder, sha256), name)
+                return parse(read(folder, sha256), name)
             except (DataError, OSError, zipfile.BadZipFile) as error:
                 reasons.append(f"{name}: {error}")
                 print(f"MovieLens-1M not taken from {name} ({error}).", file=sys.stderr)
