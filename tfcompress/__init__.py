@@ -36,6 +36,7 @@ from tfcompress.errors import (
 from tfcompress.export import Exported, LiteModel, Signature, compare_latency, export
 from tfcompress.layers import (
     DoubleHash,
+    MappedEmbedding,
     MinMax,
     MovingAverage,
     Percentile,
@@ -44,6 +45,7 @@ from tfcompress.layers import (
     Sum,
     register_weights,
     scores,
+    top_k,
 )
 from tfcompress.layers.pruning import (
     Absolute,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,7 @@ from tfcompress.apply import finalize
 from tfcompress.distillation import Distiller
 from tfcompress.errors import ExportError
 from tfcompress.export import activations, flatbuffer, sizes, sparse
+from tfcompress.export.apart import ApartModel
 from tfcompress.export.convert import convert
 from tfcompress.export.done import spec_of
 from tfcompress.export.find import stored_weights
@@ -20,8 +22,10 @@ from tfcompress.export.lowering import lowered
 from tfcompress.export.quantize import quantize
 from tfcompress.export.recurrent import unfused
 from tfcompress.export.signature import Signature, default_signatures
+from tfcompress.export.stand_in import mapped_tables
+from tfcompress.export.stretched import Stretched, stretched
 from tfcompress.export.verify import Inputs, example_inputs, verify
-from tfcompress.export.write import whole_folder
+from tfcompress.export.write import check_room, whole_folder
 from tfcompress.layers.forms import form_of
 from tfcompress.report import report_text
 from tfcompress.surgery import walk
@@ -100,27 +104,41 @@ def export(
     batches = _batches(model, signatures, verify_with)
     stored = stored_weights(model)
     integers = activations.in_integers(model)
-    plain = unfused(lowered(finalize(model)))
-    content = flatbuffer.compact(quantize(convert(plain, signatures), stored, integers))
+    mapped = mapped_tables(model)
+    content: bytes | Stretched
+
+    def build(model: Any, sparse: bool = False) -> bytes:
+        converted = convert(unfused(lowered(finalize(model))), signatures, sparse)
+        return flatbuffer.compact(quantize(converted, stored_weights(model), integers))
+
+    content = stretched(model, mapped, build) if mapped else build(model)
     if tolerance is None:
         rounded = any(weight.codes is not None for weight in stored)
+        rounded = rounded or any(table.quantizer is not None for table in mapped.values())
         tolerance = _QUANTIZED_TOLERANCE if rounded else _FLOAT_TOLERANCE
     kernels = None
     if sparse.has_zeros(model):
         kernels = sparse.IN_FEW_BITS
-    if kernels is not None and not stored:
+    if kernels is not None and not stored and isinstance(content, bytes):
         content, kernels = sparse.chosen(
             content,
-            lambda: flatbuffer.compact(convert(plain, signatures, sparse=True)),
+            lambda: build(model, sparse=True),
             lambda path: verify(path, model, signatures, batches, tolerance),
             batches,
         )
     target = Path(directory)
+    check_room(target, len(content) if isinstance(content, bytes) else content.bytes)
     with whole_folder(target) as folder:
         path = folder / MODEL
-        path.write_bytes(content)
-        agreements = verify(path, model, signatures, batches, tolerance)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            content.write(path)
+        with ApartModel(path) if mapped else nullcontext() as apart:
+            agreements = verify(path, model, signatures, batches, tolerance, apart)
         report = _report(model, content)
+        if apart is not None:
+            report["peak_bytes_of_litert"] = apart.peak_bytes
         if kernels is not None:
             report["sparse_kernels"] = kernels
         report["verification"] = [asdict(one) for one in agreements]
@@ -158,7 +176,9 @@ def _write(
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _report(model: Any, content: bytes) -> dict[str, Any]:
+def _report(model: Any, written: bytes | Stretched) -> dict[str, Any]:
+    content = written if isinstance(written, bytes) else written.outline
+    counts = sizes.byte_counts(content)
     layers = []
     for held in walk(model):
         form = form_of(held)
@@ -174,7 +194,7 @@ def _report(model: Any, content: bytes) -> dict[str, Any]:
                 }
             )
     return {
-        "sizes": sizes.byte_counts(content),
+        "sizes": counts if isinstance(written, bytes) else written.counted(counts),
         "parameters": sizes.parameters(content),
         "multiply_adds": sizes.multiply_adds(content),
         "operators": sizes.operators(content),

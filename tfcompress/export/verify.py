@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,13 @@ from tfcompress.surgery import walk
 Inputs = Mapping[str, Any]
 Array = np.ndarray[Any, Any]
 _TABLES = (keras.layers.Embedding, TableLayer)
+
+
+class Asked(Protocol):
+    """What runs a file: `LiteModel`, or `ApartModel`."""
+
+    def run(self, signature: str, inputs: Inputs) -> dict[str, Array]:
+        """The outputs of a call."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ def verify(
     signatures: Mapping[str, Signature],
     batches: Mapping[str, Sequence[Inputs]],
     tolerance: float,
+    lite: Asked | None = None,
 ) -> list[Agreement]:
     """Loads and runs the file on the given inputs and compares it with the model.
 
@@ -56,12 +64,13 @@ def verify(
         signatures: the functions of both.
         batches: for each signature the inputs of some calls.
         tolerance: the largest deviation, see `Agreement`.
+        lite: what runs the file; by default a `LiteModel` of it.
 
     Raises:
         ExportError: the file does not load or run, gives something that is not a number, or
             deviates further.
     """
-    lite = LiteModel(path)
+    lite = lite or LiteModel(path)
     found = []
     for name, signature in signatures.items():
         deviations: dict[str, list[float]] = {}
