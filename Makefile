@@ -39,12 +39,13 @@ artifacts: $(DEMO)  ## Train the teacher and the mobile model anew, in full (abo
 	@$(PYTHON) -m experiments.compress --config=experiments/configs/mobile.json \
 	  --out=saved_models/ml1m-mobile --work=build/mobile --split=test
 
-bench: $(DEMO)  ## Measure training steps beside TF-MOT, tall tables, stored tables, zeros, and other tools.
+bench: $(DEMO)  ## Measure training steps beside TF-MOT, tall tables, stored tables, zeros, tables of 10 M rows, and other tools.
 	@$(PYTHON) -m benchmarks.training_step
 	@$(PYTHON) -m benchmarks.factorize
 	@$(PYTHON) -m benchmarks.table_scores
 	@$(PYTHON) -m benchmarks.sparse_kernels
 	@$(PYTHON) -m benchmarks.peers
+	@$(PYTHON) -m benchmarks.tall_table
 
 clean:  ## Remove everything that make made, .venv included.
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

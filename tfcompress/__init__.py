@@ -45,6 +45,7 @@ from tfcompress.export import (
 )
 from tfcompress.layers import (
     DoubleHash,
+    MappedEmbedding,
     MinMax,
     MovingAverage,
     Percentile,
@@ -53,6 +54,7 @@ from tfcompress.layers import (
     Sum,
     register_weights,
     scores,
+    top_k,
 )
 from tfcompress.layers.pruning import (
     Absolute,

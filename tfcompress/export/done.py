@@ -17,6 +17,7 @@ from tfcompress.layers import (
     HalfPrecision,
     Integer,
     Kept,
+    MappedEmbedding,
     Mask,
     SharedEmbedding,
 )
@@ -69,6 +70,8 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
         found.append(Code(inner.codes, inner.centroids))
     if isinstance(inner, SharedEmbedding):
         found.append(_share(inner))
+    if isinstance(inner, MappedEmbedding) and inner.quantizer is not None:
+        found.append(_quantize(inner.quantizer))
     if isinstance(layer, Compressed) and layer.transforms:
         for transform in next(iter(layer.transforms.values())):
             if isinstance(transform, Mask):

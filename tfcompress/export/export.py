@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,7 @@ from tfcompress.apply import finalize
 from tfcompress.distillation import Distiller
 from tfcompress.errors import ExportError
 from tfcompress.export import activations, flatbuffer, sizes, sparse
+from tfcompress.export.apart import ApartModel
 from tfcompress.export.attachments import files_of, tensors_of
 from tfcompress.export.convert import convert
 from tfcompress.export.done import spec_of
@@ -25,8 +27,10 @@ from tfcompress.export.quantize import quantize
 from tfcompress.export.recurrent import unfused
 from tfcompress.export.runtimes import runtimes
 from tfcompress.export.signature import Signature, default_signatures
+from tfcompress.export.stand_in import mapped_tables
+from tfcompress.export.stretched import Stretched, stretched
 from tfcompress.export.verify import Inputs, example_inputs, verify
-from tfcompress.export.write import whole_folder
+from tfcompress.export.write import check_room, whole_folder
 from tfcompress.layers.forms import form_of
 from tfcompress.report import report_text
 from tfcompress.surgery import walk
@@ -110,28 +114,52 @@ def export(
     asked = lifted.calls(batches)
     stored = stored_weights(model)
     integers = activations.in_integers(model)
-    plain = unfused(lowered(lifted.model))
-    content = flatbuffer.compact(quantize(convert(plain, lifted.signatures), stored, integers))
+    mapped = mapped_tables(model)
+    if mapped and lifted.inputs:
+        raise ExportError(
+            f"Received a model with lookups of tokens and the table {next(iter(mapped))!r} in a "
+            "mapped file, expected one or the other: export a model that takes ids."
+        )
+
+    def build(given: Any, sparse: bool = False) -> bytes:
+        plain = lift(finalize(given), signatures)
+        return convert(unfused(lowered(plain.model)), plain.signatures, sparse)
+
+    def stored_in(given: Any) -> bytes:
+        quantized = quantize(build(given), stored_weights(given), integers)
+        return flatbuffer.compact(quantized)
+
+    content: bytes | Stretched
+    content = stretched(model, mapped, stored_in) if mapped else stored_in(model)
     if tolerance is None:
         rounded = any(weight.codes is not None for weight in stored)
+        rounded = rounded or any(table.quantizer is not None for table in mapped.values())
         tolerance = _QUANTIZED_TOLERANCE if rounded else _FLOAT_TOLERANCE
     kernels = sparse.IN_FEW_BITS if sparse.has_zeros(model) else None
-    if kernels is not None and not stored:
+    if kernels is not None and not stored and isinstance(content, bytes):
         content, kernels = sparse.chosen(
             content,
-            lambda: flatbuffer.compact(convert(plain, lifted.signatures, sparse=True)),
+            lambda: flatbuffer.compact(build(model, sparse=True)),
             lambda path: verify(path, model, signatures, batches, tolerance, asked),
             asked,
         )
     inside = files_of(lifted.inputs)
-    content = attach(content, inside, tensors_of(lifted.inputs))
+    if isinstance(content, bytes):
+        content = attach(content, inside, tensors_of(lifted.inputs))
     target = Path(directory)
+    check_room(target, len(content) if isinstance(content, bytes) else content.bytes)
     with whole_folder(target) as folder:
         path = folder / MODEL
-        path.write_bytes(content)
-        agreements = verify(path, model, signatures, batches, tolerance, asked)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            content.write(path)
+        with ApartModel(path) if mapped else nullcontext() as apart:
+            agreements = verify(apart or path, model, signatures, batches, tolerance, asked)
         check_lookups(path, lifted.inputs, asked)
         report = _report(model, content) | lifted.report()
+        if apart is not None:
+            report["peak_bytes_of_litert"] = apart.peak_bytes
         if kernels is not None:
             report["sparse_kernels"] = kernels
         report["verification"] = [asdict(one) for one in agreements]
@@ -170,7 +198,9 @@ def _write(
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _report(model: Any, content: bytes) -> dict[str, Any]:
+def _report(model: Any, written: bytes | Stretched) -> dict[str, Any]:
+    content = written if isinstance(written, bytes) else written.outline
+    counts = sizes.byte_counts(content)
     layers = []
     for held in walk(model):
         form = form_of(held)
@@ -186,7 +216,7 @@ def _report(model: Any, content: bytes) -> dict[str, Any]:
                 }
             )
     return {
-        "sizes": sizes.byte_counts(content),
+        "sizes": counts if isinstance(written, bytes) else written.counted(counts),
         "graph_bytes": sizes.graph_bytes(content),
         "parameters": sizes.parameters(content),
         "multiply_adds": sizes.multiply_adds(content),

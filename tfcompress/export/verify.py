@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,13 @@ from tfcompress.surgery import walk
 Inputs = Mapping[str, Any]
 Array = np.ndarray[Any, Any]
 _TABLES = (keras.layers.Embedding, TableLayer)
+
+
+class Asked(Protocol):
+    """What runs a file: `LiteModel`, or `ApartModel`."""
+
+    def run(self, signature: str, inputs: Inputs) -> dict[str, Array]:
+        """The outputs of a call."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Agreement:
 
 
 def verify(
-    path: Path,
+    file: Path | Asked,
     model: Any,
     signatures: Mapping[str, Signature],
     batches: Mapping[str, Sequence[Inputs]],
@@ -52,7 +59,7 @@ def verify(
     """Loads and runs the file on the given inputs and compares it with the model.
 
     Args:
-        path: the file.
+        file: the file, or what runs it; a path is run by a `LiteModel`.
         model: the model as it was trained.
         signatures: the functions of both.
         batches: for each signature the inputs of some calls.
@@ -63,7 +70,7 @@ def verify(
         ExportError: the file does not load or run, gives something that is not a number, or
             deviates further.
     """
-    lite = LiteModel(path)
+    lite = LiteModel(file) if isinstance(file, Path) else file
     found = []
     for name, signature in signatures.items():
         deviations: dict[str, list[float]] = {}

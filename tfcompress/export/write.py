@@ -46,3 +46,18 @@ def _move(staging: Path, target: Path) -> None:
         raise
     finally:
         shutil.rmtree(before.parent, ignore_errors=True)
+
+
+def check_room(target: Path, needed: int) -> None:
+    """That the disk of a folder that is to be written has as many bytes free.
+
+    Raises:
+        ExportError: it has not.
+    """
+    place = next(parent for parent in target.absolute().parents if parent.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise ExportError(
+            f"The file takes {needed:,} bytes, and {place} has {free:,} free. Make room, or export "
+            "to another disk."
+        )

@@ -11,6 +11,7 @@ from tfcompress.layers.hashing import DoubleHash, Product, QuotientRemainder, Su
 from tfcompress.layers.held import HeldQuantizer, LearnedQuantizer
 from tfcompress.layers.integer import Integer
 from tfcompress.layers.kept import Kept
+from tfcompress.layers.mapped import MappedEmbedding
 from tfcompress.layers.mask import Mask
 from tfcompress.layers.observers import MinMax, MovingAverage, Observer, Percentile
 from tfcompress.layers.quantizer import FakeQuantizer
@@ -22,6 +23,7 @@ from tfcompress.layers.shared import (
     SharedEmbedding,
 )
 from tfcompress.layers.table import Operators, TableLayer
+from tfcompress.layers.top import top_k
 from tfcompress.layers.weights import WeightRole, register_weights, weight_roles
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "KeptSharedEmbedding",
     "Learned",
     "LearnedQuantizer",
+    "MappedEmbedding",
     "Mask",
     "MeanSquare",
     "MinMax",
@@ -61,5 +64,6 @@ __all__ = [
     "kinds",
     "register_weights",
     "scores",
+    "top_k",
     "weight_roles",
 ]

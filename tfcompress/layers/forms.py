@@ -8,6 +8,7 @@ import numpy as np
 
 from tfcompress.errors import SpecError
 from tfcompress.layers.compressed import Compressed, raw
+from tfcompress.layers.mapped import MappedEmbedding
 from tfcompress.layers.positions import kernel_multiply_adds, positions
 from tfcompress.layers.weights import WeightRole, weight_of, weight_roles
 from tfcompress.measure import LayerForm, WeightForm, axes_of
@@ -26,6 +27,8 @@ def form_of(item: Held) -> LayerForm:
     """How a layer is stored now."""
     layer = item.layer
     inner = raw(layer)
+    if isinstance(inner, MappedEmbedding):
+        return inner.form(item.path)
     own = [w for w in own_weights(inner) if w.dtype != "uint8"]
     codes = sum(int(np.prod(w.shape)) for w in own_weights(inner) if w.dtype == "uint8")
     if not inner.built or not weight_roles(inner):

@@ -22,16 +22,19 @@ from tfcompress.streaming.factors import (
     principal_directions,
     streamed_factors,
 )
+from tfcompress.streaming.stored import StoredTable, magnitudes
 
 __all__ = [
     "CHUNK_BYTES",
     "Projected",
+    "StoredTable",
     "StreamedTable",
     "Table",
     "factorize_table",
     "gram",
     "in_folder",
     "in_memory",
+    "magnitudes",
     "principal_directions",
     "quantized_rows",
     "release",

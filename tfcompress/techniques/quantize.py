@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tfcompress.calibration import Inputs
 from tfcompress.errors import SpecError
 from tfcompress.keras import tf
-from tfcompress.layers import AbsMax, FakeQuantizer, HalfPrecision, LearnedQuantizer, Scale
+from tfcompress.layers import (
+    AbsMax,
+    FakeQuantizer,
+    HalfPrecision,
+    LearnedQuantizer,
+    MappedEmbedding,
+    Scale,
+    mapped,
+)
 from tfcompress.layers.grid import stored_bits
 from tfcompress.measure import FLOAT_BITS, Axes, LayerForm, WeightForm
 from tfcompress.spec import Skip, Technique
@@ -136,6 +144,10 @@ class Quantize(Technique):
                 f"{self.rounding!r}; expected none of them, for float16 has no grid."
             )
 
+    def knows(self, layer: Any) -> bool:
+        """Tables that stay in their files, which have no weights."""
+        return isinstance(layer, MappedEmbedding)
+
     def prepare(self, forms: Sequence[LayerForm]) -> Sequence[Technique | Skip]:
         """For each layer the technique, with what the layer saw where its rounding wants it."""
         return self.rounding.prepared(self, forms)
@@ -146,10 +158,20 @@ class Quantize(Technique):
             return Skip("it is quantized already")
         if self.bits == FLOAT_BITS:
             return form
+        if isinstance(form.layer, MappedEmbedding):
+            return self._plan_mapped(form, form.layer)
         reason = self._why_not(form) or self.rounding.why_not(form)
         if reason:
             return Skip(reason)
         return form.with_weights(lambda w: self._quantizer(w.channel_axis).planned(w))
+
+    def _plan_mapped(self, form: LayerForm, layer: MappedEmbedding) -> LayerForm | Skip:
+        if layer.quantizer is not None:
+            return Skip("it is quantized already")
+        whole = replace(form, weights=(layer.weight_form(),), other=0)
+        quantizer = self._quantizer(0)
+        reason = mapped.refusal(quantizer, self.rounding == Nearest()) or self._why_not(whole)
+        return Skip(reason) if reason else whole.with_weights(quantizer.planned)
 
     def _why_not(self, form: LayerForm) -> str | None:
         if isinstance(self.granularity, PerBlock):
@@ -177,6 +199,8 @@ class Quantize(Technique):
         """The layer on its grid."""
         if self.bits == FLOAT_BITS:
             return layer
+        if isinstance(layer, MappedEmbedding):
+            return layer.quantized(self._quantizer(0))
         wrapper = with_transforms(layer, lambda role: self._quantizer(role.channel_axis))
         self.rounding.carry_out(wrapper, inputs)
         return wrapper
