@@ -6,6 +6,7 @@ Law 7 (what training saw is what ships) is in test_shipping.py.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,12 @@ def does(technique: Any, family: Any, layer: str) -> bool:
     return not isinstance(technique, tfc.Shrink) or (family.name, layer) not in UNFOLLOWED
 
 
+@functools.cache
+def built_once(name: str) -> Any:
+    """The model of a family for tests that leave it as it is, as `apply` has to (law 1)."""
+    return small_models.FAMILIES[name].build()
+
+
 def weights_of(model: Any) -> list[Any]:
     return [np.array(w) for w in model.get_weights()]
 
@@ -155,8 +162,10 @@ def same(first: list[Any], second: list[Any]) -> bool:
     return len(first) == len(second) and all(map(np.array_equal, first, second))
 
 
-def train(family: Any, model: Any) -> Any:
-    family.compiled(model).fit(family.data(), epochs=1, verbose=0)
+def train(family: Any, model: Any, eagerly: bool = False) -> Any:
+    """The model after four steps; eagerly they take less than to make a graph of one."""
+    family.compiled(model).run_eagerly = eagerly
+    model.fit(family.data(), epochs=1, verbose=0)
     return model
 
 
@@ -166,7 +175,7 @@ def test_every_technique_is_under_contract():
 
 @every_technique_and_layer
 def test_law_1_apply_leaves_the_old_model_as_it_was(family, layer, technique):
-    model = family.build()
+    model = built_once(family.name)
     weights, outputs = weights_of(model), family.outputs(model)
     layers = [(held.path, held.layer) for held in walk(model)]
     student = tfc.apply(model, spec_for(layer, technique))
@@ -188,7 +197,7 @@ def test_law_1_holds_while_the_new_model_trains(family):
 
 @every_technique_and_layer
 def test_law_2_every_layer_is_done_or_skipped_with_a_reason(family, layer, technique):
-    model = family.build()
+    model = built_once(family.name)
     planned = {row.path: row for row in tfc.plan(model, spec_for(layer, technique)).layers}
     for held in walk(model):
         if not held.layer.weights or held.path not in planned:
@@ -233,7 +242,7 @@ def test_law_4_a_spec_survives_json(technique):
 
 @every_technique_and_layer
 def test_law_4_a_layer_survives_its_config(family, layer, technique):
-    model, spec = family.build(), spec_for(layer, technique)
+    model, spec = built_once(family.name), spec_for(layer, technique)
     done = {row.path for row in tfc.plan(model, spec).layers if row.steps}
     changed = [held.layer for held in walk(tfc.apply(model, spec)) if held.path in done]
     assert bool(changed) == does(technique, family, layer)
@@ -252,14 +261,14 @@ def test_law_4_a_layer_survives_its_config(family, layer, technique):
 def test_law_4_a_compressed_model_survives_saving(family, technique, tmp_path):
     spec = spec_for("Dense", technique)
     spec = tfc.Spec([*spec.rules, *spec_for("Embedding", technique).rules])
-    student = moved(tfc.apply(family.build(), spec))
+    student = moved(tfc.apply(built_once(family.name), spec))
     student.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(family.outputs(loaded), family.outputs(student))
     assert same(weights_of(loaded), weights_of(student))
     # test_training.py lets it train on; here the steps of one schedule are taken by hand.
     for model in (student, loaded):
-        tf.function(lambda m=model: m(small_models.ids(), training=True))()
+        model(small_models.ids(), training=True)
     assert [w.shape for w in loaded.weights] == [w.shape for w in student.weights]
 
 
@@ -274,7 +283,7 @@ def moved(model: Any) -> Any:
 @every_layer
 @pytest.mark.parametrize("technique", NEUTRAL_CASES, ids=repr)
 def test_law_5_a_neutral_setting_leaves_the_outputs_as_they_are(family, layer, technique):
-    model = family.build()
+    model = built_once(family.name)
     student = tfc.apply(model, spec_for(layer, technique))
     np.testing.assert_array_equal(family.outputs(student), family.outputs(model))
 
@@ -288,15 +297,6 @@ def test_law_5_distillation_of_weight_0_trains_like_plain_fit(family):
     np.testing.assert_allclose(
         family.outputs(distiller.student), family.outputs(plain), rtol=1e-5, atol=1e-6
     )
-
-
-FAMILY_MODELS: dict[str, Any] = {}
-
-
-def built_once(name: str) -> Any:
-    if name not in FAMILY_MODELS:
-        FAMILY_MODELS[name] = small_models.FAMILIES[name].build()
-    return FAMILY_MODELS[name]
 
 
 @st.composite
@@ -329,7 +329,7 @@ def test_law_6_any_order_gives_the_result_of_the_canonical_order(both, layer, na
 @every_layer
 @pytest.mark.parametrize("quantize", SETTINGS[tfc.Quantize], ids=repr)
 def test_law_6_one_technique_after_another_gives_the_same_too(family, layer, quantize):
-    model, prune = family.build(), tfc.Prune(sparsity=0.5)
+    model, prune = built_once(family.name), tfc.Prune(sparsity=0.5)
     once = tfc.apply(model, spec_for(layer, prune, quantize))
     twice = tfc.apply(tfc.apply(model, spec_for(layer, quantize)), spec_for(layer, prune))
     np.testing.assert_array_equal(family.outputs(twice), family.outputs(once))
@@ -382,7 +382,7 @@ def test_law_8_holds_for_a_tied_table_in_training(technique):
     family = small_models.FAMILIES["tfrs"]
     for factor_by_factor in (False, True):
         model = small_models.tied(factor_by_factor)
-        student = train(family, tfc.apply(model, spec_for("Embedding", technique)))
+        student = train(family, tfc.apply(model, spec_for("Embedding", technique)), eagerly=True)
         history = small_models.ids()
         table = np.array(student.table.embeddings)
         vectors = student.out(student.hidden(table[history].mean(axis=1)))
