@@ -218,10 +218,11 @@ def test_a_config_with_an_unknown_section_is_refused(tmp_path):
         compression.read_recipe(tmp_path / "c.json")
 
 
-def test_the_committed_config_is_valid():
+def test_the_committed_configs_are_valid():
     root = Path(__file__).parents[1]
-    recipe = compression.read_recipe(root / "experiments/configs/mobile.json")
-    assert recipe.weight > 0
+    for name in ("mobile", "mobile-small"):
+        recipe = compression.read_recipe(root / f"experiments/configs/{name}.json")
+        assert recipe.weight > 0
 
 
 def test_example_calls_are_of_different_users(data):
