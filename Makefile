@@ -39,7 +39,7 @@ artifacts: $(DEMO)  ## Train the teacher and the mobile model anew, in full (abo
 	@$(PYTHON) -m experiments.compress --config=experiments/configs/mobile.json \
 	  --out=saved_models/ml1m-mobile --work=build/mobile --split=test
 
-bench: $(DEMO)  ## Measure training steps beside TF-MOT, tall tables, stored tables, zeros, tables of 10 M rows, and other tools.
+bench: $(DEMO)  ## Measure training steps, tables, zeros, and the files of other tools.
 	@$(PYTHON) -m benchmarks.training_step
 	@$(PYTHON) -m benchmarks.factorize
 	@$(PYTHON) -m benchmarks.table_scores

@@ -215,3 +215,18 @@ def test_one_pass_finds_what_numpy_does(rows, path):
     largest, deviation = magnitudes(table)
     assert largest == np.abs(rows).max()
     assert deviation == pytest.approx(np.sqrt((rows.astype(float) ** 2).mean()), rel=1e-6)
+
+
+def test_zeros_beside_a_mapped_table_stay_and_the_report_says_why(path, tmp_path):
+    pruned = tfc.Spec([tfc.rule(tfc.by_name("out"), tfc.Prune(0.5))])
+    student = tfc.apply(built(tfc.MappedEmbedding(path, name="items"), None), pruned)
+    made = tfc.export(student, tmp_path / "m", SIGNATURES)
+    assert "is not written twice" in made.report["sparse_kernels"]["reason"]
+
+
+def test_lookups_of_tokens_beside_a_mapped_table_are_refused(path, tmp_path):
+    lookup = keras.layers.StringLookup(vocabulary=["a", "b"], name="tokens")
+    layers = [keras.Input((5,), dtype="string"), lookup, tfc.MappedEmbedding(path, name="items")]
+    with pytest.raises(tfc.ExportError, match="lookups of tokens and the table 'items'"):
+        tfc.export(keras.Sequential(layers), tmp_path / "m")
+    assert not (tmp_path / "m").exists()

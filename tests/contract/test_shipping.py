@@ -46,7 +46,6 @@ SETTINGS = {
 
 
 def trained(family, techniques):
-    """The model after eight steps, which take less than to make a graph of one."""
     model = FAMILIES[family]()
     if family == "tfrs" and any(isinstance(t, (tfc.Code, tfc.Share)) for t in techniques):
         model = small_models.tied(factor_by_factor=True)  # a file holds no such table whole
@@ -54,11 +53,11 @@ def trained(family, techniques):
         rules = [tfc.rule(tfc.by_type(kind), *techniques) for kind in ("Dense", "Embedding")]
         model = tfc.apply(model, tfc.Spec(rules))
     if family == "tfrs":
-        model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+        model.compile(keras.optimizers.Adam(0.01))
         history = small_models.ids()
         model.fit(history, history[:, 0], batch_size=8, epochs=2, verbose=0)
     else:
-        model.compile(keras.optimizers.Adam(0.01), "mse", run_eagerly=True)
+        model.compile(keras.optimizers.Adam(0.01), "mse")
         model.fit(small_models.ids(), small_models.targets(), batch_size=8, epochs=2, verbose=0)
     return model
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,23 +12,19 @@ from typing import Any
 from tfcompress.apply import finalize
 from tfcompress.distillation import Distiller
 from tfcompress.errors import ExportError
-from tfcompress.export import activations, flatbuffer, sizes, sparse
+from tfcompress.export import activations, sizes
 from tfcompress.export.apart import ApartModel
-from tfcompress.export.attachments import files_of, tensors_of
-from tfcompress.export.convert import convert
+from tfcompress.export.attachments import files_of
+from tfcompress.export.contents import Whole, contents
 from tfcompress.export.done import spec_of
 from tfcompress.export.find import stored_weights
 from tfcompress.export.lookups import Lifted, lift
-from tfcompress.export.lowering import lowered
 from tfcompress.export.malformed import check_lookups
-from tfcompress.export.metadata import attach
-from tfcompress.export.quantize import quantize
-from tfcompress.export.recurrent import unfused
 from tfcompress.export.runtimes import runtimes
 from tfcompress.export.signature import Signature, default_signatures
 from tfcompress.export.stand_in import mapped_tables
-from tfcompress.export.stretched import Stretched, stretched
-from tfcompress.export.verify import Inputs, example_inputs, verify
+from tfcompress.export.stretched import Stretched
+from tfcompress.export.verify import Agreement, Asked, Inputs, example_inputs, verify
 from tfcompress.export.write import check_room, whole_folder
 from tfcompress.layers.forms import form_of
 from tfcompress.report import report_text
@@ -78,8 +73,8 @@ def export(
     makes the file smaller and not slower (`sparse_kernels` in the report). Lookups of tokens are
     left to the app: in their place the file takes ids, int32, and `read_vocabularies` gives what
     makes them (`lookups` in the report); any other number counts as a default id. The file is
-    loaded with
-    LiteRT, run, and compared with the Keras model; only then does the folder take its place.
+    loaded with LiteRT, run, and compared with the Keras model; only then does the folder take its
+    place.
 
     Args:
         model: a trained model, compressed or not; a `Distiller` gives its student.
@@ -112,62 +107,41 @@ def export(
     lifted = lift(finalize(model), signatures)
     batches = _batches(model, signatures, verify_with, lifted)
     asked = lifted.calls(batches)
-    stored = stored_weights(model)
-    integers = activations.in_integers(model)
-    mapped = mapped_tables(model)
-    if mapped and lifted.inputs:
-        raise ExportError(
-            f"Received a model with lookups of tokens and the table {next(iter(mapped))!r} in a "
-            "mapped file, expected one or the other: export a model that takes ids."
-        )
-
-    def build(given: Any, sparse: bool = False) -> bytes:
-        plain = lift(finalize(given), signatures)
-        return convert(unfused(lowered(plain.model)), plain.signatures, sparse)
-
-    def stored_in(given: Any) -> bytes:
-        quantized = quantize(build(given), stored_weights(given), integers)
-        return flatbuffer.compact(quantized)
-
-    content: bytes | Stretched
-    content = stretched(model, mapped, stored_in) if mapped else stored_in(model)
     if tolerance is None:
-        rounded = any(weight.codes is not None for weight in stored)
-        rounded = rounded or any(table.quantizer is not None for table in mapped.values())
-        tolerance = _QUANTIZED_TOLERANCE if rounded else _FLOAT_TOLERANCE
-    kernels = sparse.IN_FEW_BITS if sparse.has_zeros(model) else None
-    if kernels is not None and not stored and isinstance(content, bytes):
-        content, kernels = sparse.chosen(
-            content,
-            lambda: flatbuffer.compact(build(model, sparse=True)),
-            lambda path: verify(path, model, signatures, batches, tolerance, asked),
-            asked,
-        )
-    inside = files_of(lifted.inputs)
-    if isinstance(content, bytes):
-        content = attach(content, inside, tensors_of(lifted.inputs))
+        tolerance = _QUANTIZED_TOLERANCE if _is_rounded(model) else _FLOAT_TOLERANCE
+
+    def check(file: Path | Asked) -> list[Agreement]:
+        return verify(file, model, signatures, batches, tolerance, asked)
+
+    content, kernels = contents(model, lifted, check, asked)
     target = Path(directory)
-    check_room(target, len(content) if isinstance(content, bytes) else content.bytes)
+    check_room(target, content.bytes)
     with whole_folder(target) as folder:
         path = folder / MODEL
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            content.write(path)
-        with ApartModel(path) if mapped else nullcontext() as apart:
-            agreements = verify(apart or path, model, signatures, batches, tolerance, asked)
+        content.write(path)
+        with content.run(path) as lite:
+            agreements = check(lite)
         check_lookups(path, lifted.inputs, asked)
         report = _report(model, content) | lifted.report()
-        if apart is not None:
-            report["peak_bytes_of_litert"] = apart.peak_bytes
+        if isinstance(lite, ApartModel):
+            report["peak_bytes_of_litert"] = lite.peak_bytes
         if kernels is not None:
             report["sparse_kernels"] = kernels
         report["verification"] = [asdict(one) for one in agreements]
         if evaluate is not None:
             report["evaluation"] = dict(evaluate(path))
         report = json.loads(json.dumps(report))  # what is returned is what stands in the file
-        _write(folder, model, report, {f.name: f.content for f in inside} | dict(files or {}))
+        inside = {file.name: file.content for file in files_of(lifted.inputs)}
+        _write(folder, model, report, inside | dict(files or {}))
     return Exported(target, report)
+
+
+def _is_rounded(model: Any) -> bool:
+    """Whether LiteRT computes with weights of 8 bits or fewer."""
+    tables = mapped_tables(model).values()
+    return any(weight.codes is not None for weight in stored_weights(model)) or any(
+        table.quantizer is not None for table in tables
+    )
 
 
 def _batches(
@@ -198,9 +172,8 @@ def _write(
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _report(model: Any, written: bytes | Stretched) -> dict[str, Any]:
-    content = written if isinstance(written, bytes) else written.outline
-    counts = sizes.byte_counts(content)
+def _report(model: Any, written: Whole | Stretched) -> dict[str, Any]:
+    content = written.outline
     layers = []
     for held in walk(model):
         form = form_of(held)
@@ -216,7 +189,7 @@ def _report(model: Any, written: bytes | Stretched) -> dict[str, Any]:
                 }
             )
     return {
-        "sizes": counts if isinstance(written, bytes) else written.counted(counts),
+        "sizes": written.counted(sizes.byte_counts(content)),
         "graph_bytes": sizes.graph_bytes(content),
         "parameters": sizes.parameters(content),
         "multiply_adds": sizes.multiply_adds(content),

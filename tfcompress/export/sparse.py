@@ -99,6 +99,10 @@ def _left(reason: str, dense: bytes = b"", sparse: bytes = b"") -> Report:
     return {"used": False, "reason": reason, **sizes}
 
 
+STREAMED: Report = {
+    "used": False,
+    "reason": "the file of a table that stays in its own is not written twice to compare",
+}
 IN_FEW_BITS: Report = {
     "used": False,
     "reason": "weights are stored in few bits, for which LiteRT does not load sparse kernels",

@@ -19,6 +19,7 @@ from rich.progress import Progress
 
 from tfcompress.errors import ExportError
 from tfcompress.export import flatbuffer
+from tfcompress.export.apart import ApartModel
 from tfcompress.export.extrapolate import Other, extrapolate
 from tfcompress.export.patch import Part, Patches
 from tfcompress.export.stand_in import MOST, coded, stand_in_values, with_stand_ins
@@ -81,6 +82,10 @@ class Stretched:
                     if scales is not None and part.scales is not None:
                         _put(file, scales, layer.input_dim, rows.start, part.scales)
                     progress.advance(task, rows.stop - rows.start)
+
+    def run(self, path: Path) -> ApartModel:
+        """What runs it once it is written, in a process of its own."""
+        return ApartModel(path)
 
     def counted(self, sizes: Mapping[str, int]) -> dict[str, int]:
         """Bytes by kind, from those of the outline; not those of gzip, which reads all of it."""
