@@ -85,9 +85,7 @@ class MappedEmbedding(TableLayer):
     def rows(self, ids: Any, using: Operators = IN_KERAS) -> Any:
         """Rows `[n, output_dim]` of ids, int32 `[n]`, on the grid."""
         del using
-        found = tf.numpy_function(
-            lambda some: self.on_grid(self.table.rows(some)), [ids], "float32"
-        )
+        found = tf.numpy_function(self._rows, [ids], "float32")
         return tf.ensure_shape(found, [ids.shape[0], self.output_dim])
 
     def _rows(self, ids: Array) -> Array:
