@@ -22,7 +22,7 @@ from experiments.data import movielens
 from experiments.machine import cpu_model
 from experiments.models import files, store, tf
 from experiments.models.linear import Linear, assisted
-from experiments.models.student import forward_on, renumbered, student_of
+from experiments.models.student import forward_on, student_of
 from experiments.training import Trainer, TrainingConfig
 
 K = 10
@@ -123,10 +123,6 @@ def compress(
     """
     tf.keras.utils.set_random_seed(recipe.training.seed)
     teacher = store.load_model(place.teacher)
-    if recipe.student.get("frequent") is not None:
-        by_title = {title: number for number, title in enumerate(data.titles)}
-        data = movielens.by_frequency(data)
-        teacher = renumbered(teacher, [by_title[title] for title in data.titles])
     student = student_of(teacher, recipe.student, _some_histories(data, teacher))
     print(tfc.plan(student, recipe.spec))
     student = tfc.apply(student, recipe.spec)
