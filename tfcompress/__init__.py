@@ -5,7 +5,7 @@ do it. Export proves it. Report says what it saved.
 """
 
 import tfcompress.keras  # first: it chooses the Keras that everything else uses
-from tfcompress import recipes
+from tfcompress import recipes, tune
 from tfcompress.apply import apply, distill, finalize
 from tfcompress.calibration import Calibration, calibrate, observe
 from tfcompress.distillation import (
@@ -68,6 +68,7 @@ from tfcompress.layers.pruning import (
     PerLayer,
     PerOutput,
 )
+from tfcompress.outcomes import Costs, Outcomes
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Followed, Once, PolynomialDecay
 from tfcompress.sparse import load_sparse, save_sparse
@@ -111,6 +112,7 @@ from tfcompress.techniques import (
     WeightError,
     measure_harm,
 )
+from tfcompress.tune import Space
 from tfcompress.where import by_name, by_size, by_type
 
 __version__ = "0.1.0"
