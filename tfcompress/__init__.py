@@ -28,6 +28,7 @@ from tfcompress.dynamic import Best, Decision, Dense, DynamicPruning, OneByOne, 
 from tfcompress.errors import (
     CopyError,
     ExportError,
+    SearchError,
     SpecError,
     StaleReferenceError,
     SurgeryError,
@@ -71,6 +72,27 @@ from tfcompress.layers.pruning import (
 from tfcompress.outcomes import Costs, Outcomes
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Followed, Once, PolynomialDecay
+from tfcompress.search import (
+    Bayesian,
+    Budget,
+    EarlyEnd,
+    Examples,
+    Figures,
+    Hyperband,
+    MaximizeQuality,
+    MedianRule,
+    MinimizeBytes,
+    MinimizeLatency,
+    Objective,
+    RandomDraws,
+    SearchResult,
+    SearchSettings,
+    ToTheEnd,
+    Trial,
+    Work,
+    pareto_front,
+    search,
+)
 from tfcompress.sparse import load_sparse, save_sparse
 from tfcompress.spec import Rule, Spec, rule
 from tfcompress.streaming import factorize_table

@@ -1,0 +1,88 @@
+"""What is known of a spec before anything is trained."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from tfcompress.errors import SpecError
+from tfcompress.outcomes import Costs, active
+from tfcompress.plan import plan
+from tfcompress.search.budget import Budget, limits_text
+from tfcompress.spec import Spec
+from tfcompress.tune import Space
+
+_DRAWS = 200
+
+
+class Known:
+    """Plans the specs of a space, each once.
+
+    Attributes:
+        graph: bytes that a file takes besides its weights, at least: the least seen so far.
+    """
+
+    def __init__(self, model: Any, space: Space, budget: Budget) -> None:
+        self.model, self.space, self.budget = model, space, budget
+        self.before = Costs.before(plan(model, space.default()))
+        self.graph = 0
+        self._costs: dict[str, Costs] = {}
+
+    def spec(self, values: Mapping[str, Any]) -> Spec:
+        """The spec of these values; raises SpecError where the techniques refuse them."""
+        return self.space.sample(values)
+
+    def costs(self, spec: Spec) -> Costs:
+        """What its plan says; raises SpecError where it cannot be planned."""
+        key = spec.to_json(indent=None)
+        if key not in self._costs:
+            self._costs[key] = Costs.of(plan(self.model, spec))
+        return self._costs[key]
+
+    def missed(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Which limits the spec of these values cannot meet, and by how much."""
+        return self.budget.out_of_reach(self.costs(self.spec(values)), self.graph)
+
+    def allows(self, values: Mapping[str, Any]) -> bool:
+        """Whether the spec of these values can be carried out and may meet the budget."""
+        try:
+            return not self.missed(values)
+        except SpecError:
+            return False
+
+    def see(self, size: int, costs: Costs) -> None:
+        """Learns from a file of so many bytes what files take besides weights."""
+        self.graph = min(self.graph, size - costs.least_bytes)
+
+    def active(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Of KerasTuner's values those that are of the space and matter, as a spec holds them."""
+        found = active(self.space.variables, values)
+        return {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in found.items()}
+
+    def check_reach(self) -> None:
+        """That some spec can meet the budget.
+
+        Raises:
+            SpecError: none was found, at the ends of the space or by drawing.
+        """
+        found = plan(self.model, self.space)
+        ends = (found.smallest, found.lightest, found.fewest)
+        nearest = [self.budget.out_of_reach(one.costs, self.graph) for one in ends]
+        generator = random.Random(0)
+        for _ in range(_DRAWS):
+            if not all(nearest):
+                return
+            values = self.space.draw(generator)
+            try:
+                nearest.append(self.missed(values))
+            except SpecError:
+                continue
+        if not all(nearest):
+            return
+        missed = min(nearest, key=lambda one: sum(one.values()))
+        raise SpecError(
+            f"No spec of the space was found that can meet {self.budget!r}; the nearest misses "
+            f"{limits_text(self.budget, missed)}. Raise the budget, or let the open values go "
+            "further down."
+        )
