@@ -84,6 +84,7 @@ from tfcompress.search import (
     MinimizeBytes,
     MinimizeLatency,
     Objective,
+    OracleChoice,
     RandomDraws,
     SearchResult,
     SearchSettings,
