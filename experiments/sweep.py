@@ -120,7 +120,7 @@ def _search(out: Path) -> tuple[tfc.SearchResult, dict[str, Any]]:
     )
     budget = tfc.Budget(BYTES.value, LATENCY.value, PARAMETERS.value, ADDS.value, QUALITY.value)
     work = Retrieval(data, assisted, recipe, how)
-    result = tfc.search(student, space, work, settings, OBJECTIVES[OBJECTIVE.value](), budget)
+    result = tfc.search(student, space, work, OBJECTIVES[OBJECTIVE.value](), budget, settings)
     return result, _teacher(data)
 
 

@@ -51,6 +51,8 @@ def search(folder: Path) -> None:
             searches.network(),
             searches.space(),
             searches.Pretended(parts=2, seconds=0.03),
+            tfc.MaximizeQuality(),
+            tfc.Budget(bytes=16_000),
             tfc.SearchSettings(
                 folder,
                 tfc.Bayesian(initial=4),
@@ -58,8 +60,6 @@ def search(folder: Path) -> None:
                 early=tfc.MedianRule(least=3),
                 on_trial=lambda trial: print(trial.number, file=log, flush=True),
             ),
-            tfc.MaximizeQuality(),
-            tfc.Budget(bytes=16_000),
         )
 
 
@@ -88,7 +88,8 @@ def with_workers(folder: Path) -> None:
         os.environ["KERASTUNER_TUNER_ID"] = name
         work = searches.Pretended(seconds=seconds, begun=begun)
         settings = tfc.SearchSettings(folder / "many", tfc.RandomDraws(), trials=6, lease=1.0)
-        tfc.search(searches.network(), searches.space(), work, settings)
+        aim, limits = tfc.MaximizeQuality(), tfc.Budget()
+        tfc.search(searches.network(), searches.space(), work, aim, limits, settings)
 
     chief = forked(lambda: take_part("chief", 0.0, None))
     lost = forked(lambda: take_part("lost", 60.0, started))

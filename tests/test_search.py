@@ -29,7 +29,8 @@ def run(folder, work=None, oracle=None, budget=BUDGET, objective=None, **setting
     settings = {"trials": 6, "oracle": oracle or tfc.RandomDraws(), **settings}
     chosen = tfc.SearchSettings(folder, **settings)
     work = work or searches.Pretended()
-    return tfc.search(searches.network(), searches.space(), work, chosen, objective, budget)
+    aim = objective or tfc.MaximizeQuality()
+    return tfc.search(searches.network(), searches.space(), work, aim, budget, chosen)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,8 @@ def test_values_given_at_the_start_are_tried_first(tmp_path):
     first["Dense/Prune"] = "off"
     result = run(tmp_path / "s", start=[first], trials=2)
     assert result.trials[0].values == first
+    with pytest.raises(tfc.SpecError, match="start has .* it misses bytes of 16,000 by"):
+        run(tmp_path / "t", start=[{**first, "Dense/Quantize/bits": 8, "table/Quantize/bits": 8}])
 
 
 REFUSED = {
@@ -144,12 +147,13 @@ def test_what_cannot_be_is_refused(case):
 def test_a_search_wants_open_values_and_work(tmp_path):
     settings = tfc.SearchSettings(tmp_path / "s")
     plain = tfc.Spec([tfc.rule(searches.TABLE, tfc.Quantize(8))])
+    usual = (searches.Pretended(), tfc.MaximizeQuality(), tfc.Budget(), settings)
     with pytest.raises(tfc.SpecError, match="a spec without open values"):
-        tfc.search(searches.network(), plain, searches.Pretended(), settings)
+        tfc.search(searches.network(), plain, *usual)
     with pytest.raises(tfc.SpecError, match="a space without open values"):
-        tfc.search(searches.network(), tfc.Space(plain.rules), searches.Pretended(), settings)
+        tfc.search(searches.network(), tfc.Space(plain.rules), *usual)
     with pytest.raises(tfc.SpecError, match="received 'data'; expected a Work"):
-        tfc.search(searches.network(), searches.space(), "data", settings)
+        tfc.search(searches.network(), searches.space(), "data", *usual[1:])
 
 
 # What was found.
@@ -363,7 +367,7 @@ def test_a_real_model_is_searched_for_a_smaller_file(tmp_path):
             tfc.PerChannel(), tfc.PerTensor())))]
     )  # fmt: skip
     settings = tfc.SearchSettings(tmp_path / "s", tfc.RandomDraws(), trials=2)
-    result = tfc.search(model, space, data, settings, tfc.MinimizeBytes(), tfc.Budget(quality=0.5))
+    result = tfc.search(model, space, data, tfc.MinimizeBytes(), tfc.Budget(quality=0.5), settings)
     assert len(result.within) == 2
     assert result.best.figures.bytes < result.before.bytes
     assert result.best.figures.latency_us > 0

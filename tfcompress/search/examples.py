@@ -12,7 +12,7 @@ import numpy as np
 from tfcompress.apply import distill
 from tfcompress.distillation import DistillationLoss, Precomputed, SoftLabels, precompute
 from tfcompress.errors import SpecError
-from tfcompress.export import LiteModel
+from tfcompress.export import Exported, LiteModel, export
 from tfcompress.export.signature import default_signatures
 from tfcompress.keras import keras, tf
 from tfcompress.search.work import Work
@@ -75,7 +75,6 @@ class Examples(Work):
 
     def prepare(self, model: Any, folder: Path) -> None:
         """Stores the model's answers, unless they are there."""
-        self._names = list(default_signatures(model)["serve"].inputs)
         if self.teach is None:
             return
         answers = folder / "answers"
@@ -102,6 +101,12 @@ class Examples(Work):
         if self._taught is not None:
             return self._taught.join((x, y), batch_size=self.batch, shuffle=len(y))
         return tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(y)).batch(self.batch)
+
+    def export(self, student: Any, folder: Path) -> Exported:
+        """With one signature, that calls the student."""
+        signatures = default_signatures(student)
+        self._names = list(signatures["serve"].inputs)
+        return export(student, folder, signatures)
 
     def quality(self, file: Path) -> float:
         """Of all validation examples, one call for each."""

@@ -11,6 +11,7 @@ import copy
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,15 +140,20 @@ class Keeping:
         self.heard[trial_id] = time.monotonic()
         return super().get_trial(trial_id)  # type: ignore[misc]
 
-    @kt.synchronized
     def end_trial(self, trial: Any) -> None:
         """Takes in what a worker says of a trial; once, however many were lost and found again."""
+        ended = self._take_in(trial)
+        if ended is not None:  # outside the lock, which an error in there would never give back
+            self.settings.on_trial(ended)
+
+    @kt.synchronized
+    def _take_in(self, trial: Any) -> Trial | None:
         found = trial.hyperparameters.values.pop(RECORD, None)
         key = trial.trial_id
         if key in self.records or found is None:
             self._forget(key)
-            return
-        ended = Trial.from_data(json.loads(found))
+            return None
+        ended = self._judged(Trial.from_data(json.loads(found)))
         trial = copy.copy(trial)
         trial.hyperparameters = self.trials[key].hyperparameters
         trial.message = ended.error
@@ -155,7 +161,14 @@ class Keeping:
         self._take(key, ended)
         self._retry_queue = [one for one in self._retry_queue if one != key]
         super().end_trial(trial)  # type: ignore[misc]
-        self.settings.on_trial(ended)
+        return ended
+
+    def _judged(self, ended: Trial) -> Trial:
+        """With the size that a file would have had; a worker does not know the files so far."""
+        if ended.ending is not Ending.ENDED_EARLY or ended.costs is None:
+            return ended
+        reached = partial_figures(ended.costs, self.known.graph, ended.qualities[-1])
+        return replace(ended, figures=reached)
 
     def _take(self, key: str, ended: Trial) -> None:
         self.records[key] = ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfcompress.errors import SpecError
@@ -60,12 +60,28 @@ class Known:
         found = active(self.space.variables, values)
         return {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in found.items()}
 
+    def check_start(self, start: Sequence[Mapping[str, Any]]) -> None:
+        """That what is to be tried first can be.
+
+        Raises:
+            SpecError: values that make no spec, or one that cannot meet the budget.
+        """
+        for values in start:
+            missed = self.missed(values)
+            if missed:
+                raise SpecError(
+                    f"start has {dict(values)}, whose spec cannot meet {self.budget!r}: it misses "
+                    f"{limits_text(self.budget, missed)}. Leave it out, or raise the budget."
+                )
+
     def check_reach(self) -> None:
         """That some spec can meet the budget.
 
         Raises:
             SpecError: none was found, at the ends of the space or by drawing.
         """
+        if self.budget == Budget(latency_us=self.budget.latency_us, quality=self.budget.quality):
+            return  # nothing that a plan knows is limited
         found = plan(self.model, self.space)
         ends = (found.smallest, found.lightest, found.fewest)
         nearest = [self.budget.out_of_reach(one.costs, self.graph) for one in ends]

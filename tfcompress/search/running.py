@@ -62,6 +62,7 @@ def run(asked: Searching) -> SearchResult:
     before = _before(asked, place, found)
     oracle = _oracle(asked, before)
     asked.known.check_reach()
+    asked.known.check_start(asked.settings.start)
     if found is not None:
         oracle.take_up(found)
     oracle.save()

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tfcompress.errors import SearchError, SpecError
-from tfcompress.search.budget import Budget, MaximizeQuality, Objective
+from tfcompress.search.budget import Budget, Objective
 from tfcompress.search.journal import fingerprint
 from tfcompress.search.known import Known
 from tfcompress.search.result import SearchResult
@@ -21,9 +21,9 @@ def search(
     model: Any,
     space: Space,
     data: Work,
+    objective: Objective,
+    budget: Budget,
     settings: SearchSettings,
-    objective: Objective | None = None,
-    budget: Budget | None = None,
 ) -> SearchResult:
     """Tries specs of a space on a trained model, and keeps what is worth it.
 
@@ -42,9 +42,9 @@ def search(
         model: a trained model; it is not changed.
         space: specs with open values.
         data: what is done with a student: `Examples(...)`, or a `Work` of your own.
-        settings: where, how many trials, and who chooses.
         objective: `MaximizeQuality()`, `MinimizeBytes()` or `MinimizeLatency()`.
-        budget: the limits; by default none.
+        budget: the limits; `Budget()` has none.
+        settings: where, how many trials, and who chooses.
 
     Returns:
         Every trial, the front, and the best: `result.best.apply(model)`. In `settings.directory`
@@ -69,12 +69,12 @@ def search(
         >>> space = tfc.Spec([tfc.rule(tfc.by_name("head"), tfc.Quantize(bits))])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     settings = tfc.SearchSettings(folder, tfc.RandomDraws(), trials=2)
-        ...     result = tfc.search(model, space, data, settings, tfc.MinimizeBytes())
+        ...     result = tfc.search(
+        ...         model, space, data, tfc.MinimizeBytes(), tfc.Budget(quality=0.5), settings)
         >>> [trial.values for trial in result.front]
         [{'head/Quantize/bits': 4}]
     """
-    objective, budget = objective or MaximizeQuality(), budget or Budget()
-    _check(space, data, objective, budget)
+    _check(space, data, objective, budget, settings)
     running = _running()
     identity = {
         "space": json.loads(space.to_json()),
@@ -105,14 +105,14 @@ def _running() -> Any:
     return running
 
 
-def _check(space: Any, data: Any, objective: Any, budget: Any) -> None:
+def _check(space: Any, data: Any, objective: Any, budget: Any, settings: Any) -> None:
     if isinstance(space, Spec):
         raise SpecError(
             "search received a spec without open values; expected at least one, such as "
             "Quantize(bits=tune.Choice(4, 8))."
         )
-    wanted = ((space, Space), (data, Work), (objective, Objective), (budget, Budget))
-    for given, kind in wanted:
+    wanted = {Space: space, Work: data, Objective: objective, Budget: budget}
+    for kind, given in {**wanted, SearchSettings: settings}.items():
         if not isinstance(given, kind):
             raise SpecError(f"search received {given!r}; expected a {kind.__name__}.")
     if not space.variables:
