@@ -24,6 +24,8 @@ def pareto_front(points: Any) -> Array:
         >>> pareto_front([[1, 3], [2, 2], [3, 3]]).tolist()
         [True, True, False]
     """
+    if not len(points):
+        return np.zeros(0, bool)
     values = np.asarray(points, np.float64).reshape(len(points), -1)
     on_front = np.ones(len(values), bool)
     for place, point in enumerate(values):

@@ -13,7 +13,7 @@ from tfcompress.search.budget import Budget, limits_text
 from tfcompress.spec import Spec
 from tfcompress.tune import Space
 
-_DRAWS = 200
+_DRAWS = 50
 
 
 class Known:
@@ -82,20 +82,21 @@ class Known:
         """
         if self.budget == Budget(latency_us=self.budget.latency_us, quality=self.budget.quality):
             return  # nothing that a plan knows is limited
-        found = plan(self.model, self.space)
-        ends = (found.smallest, found.lightest, found.fewest)
-        nearest = [self.budget.out_of_reach(one.costs, self.graph) for one in ends]
+        nearest = []
         generator = random.Random(0)
         for _ in range(_DRAWS):
-            if not all(nearest):
-                return
-            values = self.space.draw(generator)
             try:
-                nearest.append(self.missed(values))
+                missed = self.missed(self.space.draw(generator))
             except SpecError:
                 continue
-        if not all(nearest):
-            return
+            if not missed:
+                return
+            nearest.append(missed)
+        found = plan(self.model, self.space)
+        for one in (found.smallest, found.lightest, found.fewest):
+            nearest.append(self.budget.out_of_reach(one.costs, self.graph))
+            if not nearest[-1]:
+                return
         missed = min(nearest, key=lambda one: sum(one.values()))
         raise SpecError(
             f"No spec of the space was found that can meet {self.budget!r}; the nearest misses "
