@@ -39,9 +39,20 @@ def forked(work: Callable[[], None]) -> int:
         os._exit(1)
 
 
+def running(child: int) -> bool:
+    """Whether it has not ended; it is not waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
 def kill(child: int) -> None:
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+
+
+def written(folder: Path) -> int:
+    """When the journal was written last."""
+    journal = folder / "search.json"
+    return journal.stat().st_mtime_ns if journal.exists() else 0
 
 
 def search(folder: Path) -> None:
@@ -68,10 +79,16 @@ def interrupted(folder: Path) -> None:
     whole = forked(lambda: search(folder / "whole"))
     os.waitpid(whole, 0)
     moments = random.Random(int(time.time()))
+    landed = 0
     for _ in range(KILLS):
+        before = written(folder / "killed")
         child = forked(lambda: search(folder / "killed"))
-        time.sleep(moments.uniform(0.2, 1.2))
+        while written(folder / "killed") == before and running(child):
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0.0, 0.2))
+        landed += running(child)
         kill(child)
+    (folder / "landed").write_text(str(landed))
     os.waitpid(forked(lambda: search(folder / "killed")), 0)
 
 
@@ -87,7 +104,7 @@ def with_workers(folder: Path) -> None:
         os.environ["KERASTUNER_ORACLE_PORT"] = port
         os.environ["KERASTUNER_TUNER_ID"] = name
         work = searches.Pretended(seconds=seconds, begun=begun)
-        settings = tfc.SearchSettings(folder / "many", tfc.RandomDraws(), trials=6, lease=1.0)
+        settings = tfc.SearchSettings(folder / "many", tfc.RandomDraws(), trials=6, lease=2.0)
         aim, limits = tfc.MaximizeQuality(), tfc.Budget()
         tfc.search(searches.network(), searches.space(), work, aim, limits, settings)
 

@@ -330,6 +330,7 @@ def test_killed_at_ten_random_moments_it_finds_what_it_would_have_found(killed):
             other.qualities,
         )
     assert whole.best.number == broken.best.number
+    assert int((killed / "landed").read_text()) >= 5, "it had ended before most of the kills"
     ended = (killed / "killed.ended").read_text().split()
     assert len(ended) == len(set(ended)), "a trial that ended was run again"
 
