@@ -21,7 +21,7 @@ import tfcompress.search.running  # before any fork
 # isort: split
 import searches
 
-KILLS, TRIALS = 10, 7
+KILLS, TRIALS = int(os.environ.get("TFCOMPRESS_KILLS", "3")), 7
 
 
 def forked(work: Callable[[], None]) -> int:
@@ -88,7 +88,7 @@ def interrupted(folder: Path) -> None:
         time.sleep(moments.uniform(0.0, 0.2))
         landed += running(child)
         kill(child)
-    (folder / "landed").write_text(str(landed))
+    (folder / "landed").write_text(f"{landed} of {KILLS}")
     os.waitpid(forked(lambda: search(folder / "killed")), 0)
 
 

@@ -215,21 +215,21 @@ def test_a_quality_that_is_no_number_is_a_failure(tmp_path):
 
 def test_bad_trials_end_early(tmp_path):
     work = searches.Pretended(parts=3)
-    result = run(tmp_path / "s", work, trials=12, early=tfc.MedianRule(least=3))
+    result = run(tmp_path / "s", work, trials=9, early=tfc.MedianRule(least=3))
     early = [trial for trial in result.trials if trial.ending is Ending.ENDED_EARLY]
     assert early and all(len(trial.qualities) < 3 for trial in early)
     assert all(trial.file is None and trial.figures.latency_us is None for trial in early)
-    whole = run(tmp_path / "t", work, trials=12, early=tfc.ToTheEnd())
-    assert len(whole.finished) == 12
+    whole = run(tmp_path / "t", work, trials=4, early=tfc.ToTheEnd())
+    assert len(whole.finished) == 4
 
 
 # Oracles.
 
 
 def test_bayesian_draws_what_is_new_and_within_the_budget(tmp_path):
-    result = run(tmp_path / "s", oracle=tfc.Bayesian(initial=3), trials=7)
+    result = run(tmp_path / "s", oracle=tfc.Bayesian(initial=3), trials=5)
     specs = [trial.spec.to_json() for trial in result.trials]
-    assert len(set(specs)) == 7
+    assert len(set(specs)) == 5
     assert all(trial.costs.least_bytes <= 16_000 for trial in result.trials)
 
 
@@ -320,7 +320,7 @@ def _environment():
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_moments_it_finds_what_it_would_have_found(killed):
+def test_killed_at_random_moments_it_finds_what_it_would_have_found(killed):
     whole, broken = (tfc.SearchResult.read(killed / name) for name in ("whole", "killed"))
     assert len(whole.trials) == 7
     for one, other in zip(whole.trials, broken.trials, strict=True):
@@ -330,7 +330,8 @@ def test_killed_at_ten_random_moments_it_finds_what_it_would_have_found(killed):
             other.qualities,
         )
     assert whole.best.number == broken.best.number
-    assert int((killed / "landed").read_text()) >= 5, "it had ended before most of the kills"
+    landed, _, kills = (killed / "landed").read_text().split()
+    assert int(landed) >= int(kills) / 2, "it had ended before most of the kills"
     ended = (killed / "killed.ended").read_text().split()
     assert len(ended) == len(set(ended)), "a trial that ended was run again"
 
