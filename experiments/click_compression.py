@@ -116,11 +116,12 @@ def _train(
     )
     events, held_out = data.rows("train"), data.rows("validation")
     pairs = click_student.some_pairs(events, recipe.pairs, recipe.training.seed)
+    rows = np.vstack([events, pairs])
     student_auc, teacher_auc = (_auc_on(held_out, model) for model in (student, teacher))
     made = {"student": recipe.student, "spec": json.loads(recipe.spec.to_json())}
     trainer = Trainer(
         distiller,
-        np.vstack([events, pairs]),
+        click_student.with_answers(rows, click_files.keras_logits(teacher)(rows)),
         recipe.training,
         work / "checkpoint.npz",
         Validation(student_auc, "auc"),

@@ -12,7 +12,13 @@ from experiments import train as script
 from experiments.compression import Place
 from experiments.data.clicks import FIELDS, Clicks
 from experiments.models import click_files, store, tf
-from experiments.models.click_student import forward, main_parts, some_pairs, student_of
+from experiments.models.click_student import (
+    forward,
+    main_parts,
+    some_pairs,
+    student_of,
+    with_answers,
+)
 from experiments.models.packed import PackedRanker
 from experiments.tasks import CLICKING, RETRIEVING
 from experiments.training import Stopped, TrainingConfig
@@ -193,15 +199,19 @@ def test_only_known_clicks_count_in_the_students_own_loss(run, data):
     teacher = store.load_model(run)
     student, events = student_of(teacher, {"dim": 8}), data.rows("train")[:32]
     pairs = some_pairs(events, 32, seed=1)
-    alone, both = (
-        forward(student, teacher, tf.constant(r)) for r in (events, np.vstack([events, pairs]))
-    )
-    assert float(both.loss) == pytest.approx(float(alone.loss), rel=1e-5)
-    assert float(forward(student, teacher, tf.constant(pairs)).loss) == 0.0
+
+    def outputs(rows):
+        said = click_files.keras_logits(teacher)(rows)
+        return forward(student, teacher, tf.constant(with_answers(rows, said)))
+
+    alone, both = outputs(events), outputs(np.vstack([events, pairs]))
+    own = float(student.compute_loss(tf.constant(events)))
+    assert float(alone.loss) == pytest.approx(own, rel=1e-5)
+    assert float(both.loss) == pytest.approx(own, rel=1e-5)
+    assert float(outputs(pairs).loss) == 0.0
+    expected = teacher(tf.constant(np.vstack([events, pairs])[:, :-1]))
+    np.testing.assert_allclose(both.teacher[:, 1], expected, rtol=1e-6)
     assert both.student.shape == both.teacher.shape == (64, 2)
-    assert float(alone.loss) == pytest.approx(
-        float(student.compute_loss(tf.constant(events))), rel=1e-5
-    )
 
 
 def test_a_bad_recipe_is_named(tmp_path):

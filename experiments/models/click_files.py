@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from tfcompress import LiteModel, Signature
 CLICK = "click"
 BATCHES = (1, 64)  # of the calls that are verified and timed
 Array = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float64]
 Inputs = dict[str, Array]
+Answer = Callable[[Array], FloatArray]
 
 
 def signatures(config: RankingConfig | PackedConfig) -> dict[str, Signature]:
@@ -60,14 +62,14 @@ def verification_calls(
     return {CLICK: [call for some in found for call in some]}
 
 
-def keras_probabilities(model: Any) -> Any:
-    """A compiled function of rows as in `columns`; it returns probabilities float64 [n].
+def keras_logits(model: Any) -> Answer:
+    """A compiled function of rows as in `columns`; it returns logits float64 [n].
 
     It reads the model's weights at every call, so one serves a whole training.
     """
-    compiled = tf.function(lambda rows: tf.sigmoid(model(rows)), reduce_retracing=True)
+    compiled = tf.function(lambda features: model(features), reduce_retracing=True)
 
-    def answer(rows: Array, batch: int = 8192) -> npt.NDArray[np.float64]:
+    def answer(rows: Array, batch: int = 8192) -> FloatArray:
         parts = [rows[start : start + batch, :-1] for start in range(0, len(rows), batch)]
         said = [compiled(tf.constant(part)).numpy() for part in parts]
         return np.concatenate(said).astype(np.float64)
@@ -75,7 +77,13 @@ def keras_probabilities(model: Any) -> Any:
     return answer
 
 
-def file_probabilities(path: Path, rows: Array, batch: int = 1024) -> npt.NDArray[np.float64]:
+def keras_probabilities(model: Any) -> Answer:
+    """As `keras_logits`, but it returns probabilities."""
+    answer = keras_logits(model)
+    return lambda rows: 1.0 / (1.0 + np.exp(-answer(rows)))
+
+
+def file_probabilities(path: Path, rows: Array, batch: int = 1024) -> FloatArray:
     """What the file alone says of rows: int32 [n, 7 + slots + 1] → float64 [n]."""
     model = LiteModel(path)
     fields = model.inputs(CLICK)

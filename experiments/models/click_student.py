@@ -85,17 +85,30 @@ def some_pairs(rows: Array, n: int, seed: int) -> Array:
     )
 
 
-def forward(student: PackedRanker, teacher: Ranker, rows: Any) -> Outputs:
-    """One pass of both over a batch of rows, those without a known click included.
+def with_answers(rows: Array, logits: npt.NDArray[np.float64]) -> Array:
+    """Rows with what the teacher says of each behind them: it is asked once, not at each epoch.
 
-    The student's own loss is the cross-entropy of the known clicks.
+    Args:
+      rows: int32 [n, 7 + slots + 1]. logits: float [n].
+
+    Returns:
+      int32 [n, 7 + slots + 2]; the last column holds the bits of float32 numbers.
     """
-    features, clicks = rows[:, :-1], rows[:, -1]
+    return np.hstack([rows, logits.astype(np.float32).view(np.int32)[:, None]])
+
+
+def forward(student: PackedRanker, teacher: Any, rows: Any) -> Outputs:
+    """The student's pass over rows that its teacher has answered before, see `with_answers`.
+
+    The student's own loss is the cross-entropy of the clicks that are known.
+    """
+    del teacher
+    features, clicks, taught = rows[:, :-2], rows[:, -2], tf.bitcast(rows[:, -1], tf.float32)
     said = student(features, training=True)
     known = tf.cast(clicks >= 0, tf.float32)
     losses = tf.nn.sigmoid_cross_entropy_with_logits(known * tf.cast(clicks, tf.float32), said)
     loss = tf.reduce_sum(known * losses) / tf.maximum(tf.reduce_sum(known), 1.0)
-    return Outputs(loss, _two_classes(said), _two_classes(teacher(features)))
+    return Outputs(loss, _two_classes(said), _two_classes(taught))
 
 
 def _two_classes(logits: Any) -> Any:
