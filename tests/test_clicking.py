@@ -220,3 +220,11 @@ def test_a_bad_recipe_is_named(tmp_path):
         CLICKING.recipe(tmp_path / "c.json")
     with pytest.raises(ValueError, match="pairs=-1, expected at least 0"):
         click_compression.ClickRecipe({}, RECIPE.spec, 1.0, 1.0, -1, RECIPE.training)
+
+
+def test_the_committed_configs_are_valid():
+    configs = ROOT / "experiments/configs"
+    sizes, settings = script.read_config(configs / "ranking-teacher.json")
+    assert sizes["architecture"] == "ranking" and settings.xla
+    recipe = CLICKING.recipe(configs / "ranking-mobile.json")
+    assert recipe.student["dim"] <= sizes["dim"] and recipe.weight == 1.0
