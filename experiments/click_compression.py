@@ -23,7 +23,7 @@ class ClickRecipe:
     """What to make of a teacher.
 
     Attributes:
-      student: fields of PackedConfig other than sizes and slots, which are the teacher's.
+      student: what `click_student.student_of` takes as sizes.
       spec: what to do to which layer.
       temperature: of the distillation. weight: its share of the loss.
       pairs: how many users and items put together at random are trained on beside the events; the
@@ -167,7 +167,7 @@ def against_teacher(path: Path, teacher: Path, data: Clicks, split: Split) -> di
 def _latency(both: dict[str, Path], rows: Any, batch: int) -> dict[str, Any]:
     """Median times of a call with so many rows, the files taking turns."""
     asked = {
-        name: click_files.calls(tfc.LiteModel(file).inputs(click_files.CLICK), rows, batch, 64)
+        name: click_files.calls(click_files.asked(file), rows, batch, 64)
         for name, file in both.items()
     }
     found = tfc.compare_latency(both, click_files.CLICK, asked)

@@ -33,7 +33,7 @@ CONFIG = {
 }  # fmt: skip
 FOUR_BITS = tfc.Quantize(4, tfc.PerTensor(), tfc.Deviations(2.4))
 RECIPE = click_compression.ClickRecipe(
-    student={"dim": 6, "reading": 8, "deep": [8]},
+    student={"dim": 6, "reading": 8, "deep": [8], "fields": 7},
     spec=tfc.Spec(
         [
             tfc.rule(tfc.by_type("Embedding"), FOUR_BITS),
@@ -169,8 +169,19 @@ def test_a_student_starts_with_the_teachers_tables(run):
     taught = taught - taught.mean(0)
     ratio = np.linalg.norm(rows) / np.linalg.norm(taught)
     np.testing.assert_allclose(rows @ rows.T, ratio**2 * taught @ taught.T, atol=1e-5)
-    with pytest.raises(ValueError, match="dim=9; expected the teacher's .* and dim <= 8"):
-        student_of(teacher, {"dim": 9})
+    for wrong in ({"dim": 9}, {"dim": 8, "fields": 9}):
+        with pytest.raises(ValueError, match="expected dim <= 8 and 1 to 8 fields"):
+            student_of(teacher, wrong)
+
+
+def test_a_student_may_read_the_first_fields_alone(run, data):
+    student = student_of(store.load_model(run), {"dim": 8, "fields": 7})
+    assert tuple(student.config.sizes) == FIELDS
+    rows = data.rows("test")
+    other = rows.copy()
+    other[:, 7:-1] = 0
+    answer = click_files.keras_logits(student)
+    np.testing.assert_array_equal(answer(rows), answer(other))
 
 
 def test_main_parts_are_the_singular_ones():

@@ -90,7 +90,7 @@ def ranking() -> Subject:
         signatures=click_files.signatures(model.config),
         calibration={click_files.CLICK: click_files.calls(fields, seen, 1, 64)},
         timed=click_files.CLICK,
-        calls=lambda path: click_files.calls(fields, held_out, 1, 64),
+        calls=lambda path: click_files.calls(click_files.asked(path), held_out, 1, 64),
         quality=auc,
         ours={
             "tfcompress, float32": ROOT / "ml1m-ranking-teacher/model.tflite",

@@ -62,6 +62,11 @@ def verification_calls(
     return {CLICK: [call for some in found for call in some]}
 
 
+def asked(path: Path) -> list[str]:
+    """The fields that a file reads."""
+    return LiteModel(path).inputs(CLICK)
+
+
 def keras_logits(model: Any) -> Answer:
     """A compiled function of rows as in `columns`; it returns logits float64 [n].
 
@@ -70,7 +75,8 @@ def keras_logits(model: Any) -> Answer:
     compiled = tf.function(lambda features: model(features), reduce_retracing=True)
 
     def answer(rows: Array, batch: int = 8192) -> FloatArray:
-        parts = [rows[start : start + batch, :-1] for start in range(0, len(rows), batch)]
+        read = rows[:, : model.config.length]
+        parts = [read[start : start + batch] for start in range(0, len(rows), batch)]
         said = [compiled(tf.constant(part)).numpy() for part in parts]
         return np.concatenate(said).astype(np.float64)
 

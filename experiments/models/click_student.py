@@ -26,18 +26,23 @@ def student_of(teacher: Ranker, sizes: dict[str, Any]) -> PackedRanker:
 
     Args:
       teacher: a trained model.
-      sizes: fields of PackedConfig other than sizes and slots.
+      sizes: fields of PackedConfig other than sizes and slots; and "fields", how many of the
+        teacher's the student reads, the first ones, by default all. What a field says of a film
+        or user that is known can stand in its row as well.
 
     Raises:
-      ValueError: if the student's table is wider than the teacher's, or a size is out of range.
-      TypeError: if a field is unknown.
+      ValueError: if the student's table is wider than the teacher's, it is to read more fields
+        than there are, or a size is out of range.
+      TypeError: if a size is unknown.
     """
-    taught = teacher.config
-    config = PackedConfig(**{"sizes": dict(taught.sizes), "slots": taught.slots, **sizes})
-    if config.dim > taught.dim or config.sizes != taught.sizes or config.slots != taught.slots:
+    taught, given = teacher.config, dict(sizes)
+    count = given.pop("fields", len(taught.sizes))
+    read = dict(list(taught.sizes.items())[:count])
+    config = PackedConfig(sizes=read, slots=taught.slots, **given)
+    if config.dim > taught.dim or not 1 <= count <= len(taught.sizes):
         raise ValueError(
-            f"Received a student of {config.sizes}, slots={config.slots} and dim={config.dim}; "
-            f"expected the teacher's {taught.sizes}, slots={taught.slots} and dim <= {taught.dim}."
+            f"Received a student of dim={config.dim} that reads {count} fields; expected "
+            f"dim <= {taught.dim} and 1 to {len(taught.sizes)} fields, as the teacher has."
         )
     student: PackedRanker = store.build(config)
     tables = [teacher.tables[field].get_weights()[0] for field in config.sizes]
@@ -103,7 +108,8 @@ def forward(student: PackedRanker, teacher: Any, rows: Any) -> Outputs:
     The student's own loss is the cross-entropy of the clicks that are known.
     """
     del teacher
-    features, clicks, taught = rows[:, :-2], rows[:, -2], tf.bitcast(rows[:, -1], tf.float32)
+    features, clicks = rows[:, : student.config.length], rows[:, -2]
+    taught = tf.bitcast(rows[:, -1], tf.float32)
     said = student(features, training=True)
     known = tf.cast(clicks >= 0, tf.float32)
     losses = tf.nn.sigmoid_cross_entropy_with_logits(known * tf.cast(clicks, tf.float32), said)

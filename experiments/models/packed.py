@@ -26,7 +26,7 @@ class PackedConfig:
     """The sizes of a `PackedRanker`.
 
     Attributes:
-      sizes: as in `RankingConfig`.
+      sizes: as in `RankingConfig`; a model without "genres" has fewer rows to look up.
       slots: how many genres a row has room for.
       dim: width of the table.
       reading: width of each of the two readings that are multiplied.
@@ -100,7 +100,9 @@ class PackedRanker(tfrs.Model):  # type: ignore[misc]
 
     def call(self, features: Tensor, training: bool = False) -> Tensor:
         """Logits of rows as `Ranker.call` takes them: int32 [B, length] → float32 [B]."""
-        places = tf.reshape(features + np.array(self.config.offsets, np.int32), [-1])
+        # Two axes, as the features have: with one alone LiteRT adds them in a slower way.
+        offsets = np.array([self.config.offsets], np.int32)
+        places = tf.reshape(features + offsets, [-1])
         width = self.config.length * self.config.dim
         first, second = tf.split(self.read(tf.reshape(self.table(places), [-1, width])), 2, axis=-1)
         x = first * second
