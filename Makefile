@@ -33,11 +33,18 @@ lint: $(DEV)  ## Check style and types.
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-artifacts: $(DEMO)  ## Train the teacher and the mobile model anew, in full (about an hour).
+artifacts: $(DEMO)  ## Train all saved models but the small one anew, in full (about an hour).
 	@$(PYTHON) -m experiments.train --config=experiments/configs/teacher.json --out=build/teacher
 	@$(PYTHON) -m experiments.publish --run=build/teacher --out=saved_models/ml1m-teacher
 	@$(PYTHON) -m experiments.compress --config=experiments/configs/mobile.json \
 	  --out=saved_models/ml1m-mobile --work=build/mobile --split=test
+	@$(PYTHON) -m experiments.train --config=experiments/configs/ranking-teacher.json \
+	  --out=build/ranking-teacher
+	@$(PYTHON) -m experiments.publish --run=build/ranking-teacher \
+	  --out=saved_models/ml1m-ranking-teacher
+	@$(PYTHON) -m experiments.compress --config=experiments/configs/ranking-mobile.json \
+	  --teacher=saved_models/ml1m-ranking-teacher --out=saved_models/ml1m-ranking \
+	  --work=build/ranking --split=test
 
 bench: $(DEMO)  ## Measure training steps, tables, zeros, and the files of other tools.
 	@$(PYTHON) -m benchmarks.training_step

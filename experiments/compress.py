@@ -14,10 +14,9 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from experiments.compression import Place, compress, read_recipe
-from experiments.data import movielens
+from experiments.compression import Place
 from experiments.stopping import StopRequest
-from experiments.table import comparison_table
+from experiments.tasks import task_in
 from experiments.training import Stopped
 from tfcompress.report import text_of
 
@@ -38,23 +37,25 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         raise app.UsageError(f"Received {argv[1:]}, expected flags only.")
-    recipe = read_recipe(Path(CONFIG.value))
+    task = task_in(Path(TEACHER.value))
+    recipe = task.recipe(Path(CONFIG.value))
     if EPOCHS.value is not None:
         recipe = replace(recipe, training=replace(recipe.training, epochs=EPOCHS.value))
-    data = movielens.load(Path(DATA.value) if DATA.value else None)
+    data = task.load(Path(DATA.value) if DATA.value else None)
     out = Path(OUT.value)
     work = Path(WORK.value or f"{out}.work")
     stop = StopRequest()
     stop.install()
     try:
-        made = compress(recipe, Place(Path(TEACHER.value), out, work), data, SPLIT.value, stop)
+        place = Place(Path(TEACHER.value), out, work)
+        made = task.compress(recipe, place, data, SPLIT.value, stop)
     except Stopped as error:
         print(error, file=sys.stderr)
         sys.exit(128 + stop.received)
     if SPLIT.value == "test":  # until then the next run goes on from here
         shutil.rmtree(work)
     print(made)
-    print(text_of(comparison_table(made, Path(TEACHER.value))))
+    print(text_of(task.table(made, Path(TEACHER.value))))
     evaluation = made.report["evaluation"]
     print(json.dumps({"out": str(out), **evaluation["file"], **evaluation["latency"]}))
 

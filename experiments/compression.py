@@ -23,7 +23,7 @@ from experiments.machine import cpu_model
 from experiments.models import files, store, tf
 from experiments.models.linear import Linear, assisted
 from experiments.models.student import forward_on, student_of
-from experiments.training import Trainer, TrainingConfig
+from experiments.training import Trainer, TrainingConfig, Validation
 
 K = 10
 PACKAGES = (
@@ -172,7 +172,9 @@ def _train(
         movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True),
         recipe.training,
         work / "checkpoint.npz",
-        lambda: ranking.hr_ndcg(evaluated(), K),
+        Validation(
+            lambda: dict(zip(("hr", "ndcg"), ranking.hr_ndcg(evaluated(), K), strict=True)), "ndcg"
+        ),
         {
             "student": recipe.student,
             "spec": json.loads(recipe.spec.to_json()),

@@ -1,7 +1,7 @@
 """Evaluates a recommender's file alone: python -m experiments.evaluate --model=PATH.tflite.
 
-All items are ranked for every user of the split, those already seen left out. The last line that
-is printed is JSON.
+A retrieval file ranks all items for every user of the split, those already seen left out; a ranking
+file gives the probability of each of the split's clicks. The last line that is printed is JSON.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from experiments.data import movielens
-from experiments.quality import comparison, file_ranks, quality
+from experiments.tasks import task_of_file
 
 MODEL = flags.DEFINE_string("model", None, "The .tflite file.")
 AGAINST = flags.DEFINE_string("against", None, "Another file, for a paired interval.")
@@ -25,13 +24,12 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         raise app.UsageError(f"Received {argv[1:]}, expected flags only.")
-    data = movielens.load(Path(DATA.value) if DATA.value else None)
     path = Path(MODEL.value)
-    ranks = file_ranks(path, data, SPLIT.value)
+    task = task_of_file(path)
+    data = task.load(Path(DATA.value) if DATA.value else None)
+    against = Path(AGAINST.value) if AGAINST.value else None
     result = {"model": MODEL.value, "split": SPLIT.value, "bytes": path.stat().st_size}
-    result |= quality(ranks)
-    if AGAINST.value:
-        result |= comparison(ranks, file_ranks(Path(AGAINST.value), data, SPLIT.value))
+    result |= task.quality(path, data, SPLIT.value, against)
     print(json.dumps(result))
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from experiments.data import movielens
-from experiments.publishing import publish
+from experiments.tasks import task_in
 
 RUN = flags.DEFINE_string("run", None, "The folder that experiments.train wrote.")
 OUT = flags.DEFINE_string("out", None, "The folder to write.")
@@ -24,8 +23,9 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     if len(argv) > 1:
         raise app.UsageError(f"Received {argv[1:]}, expected flags only.")
-    data = movielens.load(Path(DATA.value) if DATA.value else None)
-    made = publish(Path(RUN.value), Path(OUT.value), data)
+    task = task_in(Path(RUN.value))
+    data = task.load(Path(DATA.value) if DATA.value else None)
+    made = task.publish(Path(RUN.value), Path(OUT.value), data)
     print(made)
     print(json.dumps({"out": OUT.value, **made.report["evaluation"]}))
 

@@ -9,18 +9,15 @@ from experiments import compression, quality
 from experiments.data import movielens
 from experiments.models import files, store
 
-KEPT = ("config.json", "results.json", store.WEIGHTS)
-
 
 def publish(run: Path, out: Path, data: movielens.MovieLens) -> tfc.Exported:
     """Exports the model of a training run to `out`, with what made it."""
     model = store.load_model(run)
-    kept = {name: (run / name).read_bytes() for name in KEPT}
     return tfc.export(
         model,
         out,
         signatures=files.signatures(model.config),
         verify_with=files.verification_calls(data, model.config.length),
-        files={files.ITEMS: compression.items_text(data), **kept},
+        files={files.ITEMS: compression.items_text(data), **store.kept(run)},
         evaluate=lambda path: quality.quality(quality.file_ranks(path, data, "test")),
     )

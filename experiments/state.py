@@ -30,10 +30,11 @@ class Progress:
     Attributes:
       epoch: epochs completed.
       step: steps completed of the current epoch.
-      curve: a dict for each completed epoch: epoch, loss (nats), hr, ndcg, seconds.
+      curve: a dict for each completed epoch: epoch, loss (nats), what was validated, seconds.
       best: the weights of the epoch that validated best.
       loss_sum: of the losses of the current epoch's steps.
       epoch_seconds: spent on the current epoch by earlier runs.
+      deciding: the name of the validated metric that says which epoch is best; more is better.
     """
 
     epoch: int = 0
@@ -42,6 +43,7 @@ class Progress:
     best: list[Array] = field(default_factory=list)
     loss_sum: float = 0.0
     epoch_seconds: float = 0.0
+    deciding: str = "ndcg"
 
     @property
     def seconds(self) -> float:
@@ -50,8 +52,8 @@ class Progress:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch, counted from 1, with the best validation NDCG; the first of equals."""
-        return 1 + int(np.argmax([row["ndcg"] for row in self.curve]))
+        """The epoch, counted from 1, that validated best; the first of equals."""
+        return 1 + int(np.argmax([row[self.deciding] for row in self.curve]))
 
 
 class Checkpoint:

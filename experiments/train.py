@@ -12,27 +12,24 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags
 
-from experiments import ranking
-from experiments.data import movielens
+from experiments import tasks
 from experiments.files import replacing
 from experiments.machine import cpu_model
 from experiments.models import store, tf
 from experiments.stopping import StopRequest
-from experiments.training import Stopped, Trainer, TrainingConfig
+from experiments.training import Stopped, Trainer, TrainingConfig, Validation
 
 CONFIG = flags.DEFINE_string("config", None, "The JSON file that says what to train and how.")
 OUT = flags.DEFINE_string("out", None, "The folder for weights, results and checkpoint.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
 EPOCHS = flags.DEFINE_integer("epochs", None, "Instead of the config's number of epochs.")
 
-K = 10
 CHECKPOINT = "checkpoint.npz"
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
 
@@ -41,7 +38,8 @@ def read_config(path: Path) -> tuple[dict[str, Any], TrainingConfig]:
     """Reads a config file.
 
     Returns:
-      The fields of the model's config except n_items, and the training's settings.
+      The fields of the model's config except those that the data decide, and the training's
+      settings.
 
     Raises:
       ValueError: if a section or field is missing, unknown or out of range; it names the file.
@@ -50,18 +48,17 @@ def read_config(path: Path) -> tuple[dict[str, Any], TrainingConfig]:
         content = json.loads(path.read_text())
         if sorted(content) != ["model", "training"]:
             raise ValueError(f'received sections {sorted(content)}, expected "model", "training"')
-        store.config_of({"n_items": 1, **content["model"]})
+        store.config_of({**tasks.task_of(content["model"]).smallest, **content["model"]})
         return content["model"], TrainingConfig(**content["training"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def report(trainer: Trainer, test: ranking.RankArray) -> dict[str, Any]:
-    """What results.json holds, given each user's rank in the test split."""
-    hit_rate, ndcg = ranking.hr_ndcg(test, K)
+def report(trainer: Trainer, test: dict[str, Any]) -> dict[str, Any]:
+    """What results.json holds, given the metrics on the test split."""
     progress = trainer.progress
     return {
-        "test": {f"hr@{K}": hit_rate, f"ndcg@{K}": ndcg, "users": len(test)},
+        "test": test,
         "best_epoch": progress.best_epoch,
         "validation": progress.curve,
         "seconds": round(progress.seconds, 1),
@@ -76,14 +73,14 @@ def report(trainer: Trainer, test: ranking.RankArray) -> dict[str, Any]:
 def train(
     config: Path,
     out: Path,
-    data: movielens.MovieLens,
+    data: Any,
     epochs: int | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Trains to the end, or on from where an earlier run in `out` stopped.
 
     Args:
-      config: the JSON file. epochs: instead of the config's.
+      config: the JSON file. data: what its task loads. epochs: instead of the config's.
       out: gets weights.npz, config.json and results.json at the end, checkpoint.npz until then.
       stop: asked between two steps.
 
@@ -96,7 +93,7 @@ def train(
     """
     sizes, settings = read_config(config)
     settings = replace(settings, epochs=epochs) if epochs is not None else settings
-    fields = {"n_items": data.n_items, **sizes}
+    fields = {**tasks.task_of(sizes).sizes(data), **sizes}
     made = {"model": fields, "training": asdict(settings)}
     if finished := _finished(out, made):
         return finished
@@ -110,27 +107,26 @@ def train(
 def _run(
     fields: dict[str, Any],
     settings: TrainingConfig,
-    data: movielens.MovieLens,
+    data: Any,
     out: Path,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
     """Trains, writes the best weights to `out`, and returns the results."""
     tf.keras.utils.set_random_seed(settings.seed)
-    model = store.build(store.config_of(fields))
-    length = model.config.length
-    evaluate = partial(ranking.evaluate, store.scorer(model), data, length=length)
+    task, model = tasks.task_of(fields), store.build(store.config_of(fields))
+    judge = task.judge(model, data)
     trainer = Trainer(
         model,
-        movielens.windows(data, length),
+        task.rows(model.config, data),
         settings,
         out / CHECKPOINT,
-        lambda: ranking.hr_ndcg(evaluate("validation"), K),
+        Validation(judge.validation, task.deciding),
         fields,
     )
     trainer.run(stop)
     model.set_weights(trainer.progress.best)
     store.save_model(model, out)
-    return report(trainer, evaluate("test"))
+    return report(trainer, judge.test())
 
 
 def _finished(out: Path, made: dict[str, Any]) -> dict[str, Any] | None:
@@ -155,7 +151,8 @@ def main(argv: list[str]) -> None:
     """Runs the command line."""
     if len(argv) > 1:
         raise app.UsageError(f"Received {argv[1:]}, expected flags only.")
-    data = movielens.load(Path(DATA.value) if DATA.value else None)
+    sizes, _ = read_config(Path(CONFIG.value))
+    data = tasks.task_of(sizes).load(Path(DATA.value) if DATA.value else None)
     stop = StopRequest()
     stop.install()
     try:

@@ -78,15 +78,28 @@ def make_optimizer(config: TrainingConfig, n_windows: int) -> Any:
     return tf.keras.optimizers.Adam(schedule)
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What is measured after each epoch.
+
+    Attributes:
+      measure: returns metrics of the model as it is, by name.
+      deciding: the name of the one that says which epoch is best; more is better.
+    """
+
+    measure: Callable[[], dict[str, float]]
+    deciding: str
+
+
 class Trainer:
     """Trains a model on windows, validates after each epoch, and saves its state.
 
     Args:
       model: a built Keras model with a `train_step` whose logs have "loss".
-      windows: int32 [n, length + 1].
+      windows: int32 [n, length + 1], or other rows that `train_step` takes batches of.
       config: how to train.
       checkpoint: the file to resume from and to save to.
-      validate: returns (HR, NDCG) of the model as it is.
+      validation: what to measure after each epoch.
       made: what the model was made from, as JSON has it; kept in the checkpoint to compare.
 
     Raises:
@@ -99,10 +112,11 @@ class Trainer:
         windows: Array,
         config: TrainingConfig,
         checkpoint: Path,
-        validate: Callable[[], tuple[float, float]],
+        validation: Validation,
         made: dict[str, Any],
     ) -> None:
-        self.model, self.windows, self.config, self.validate = model, windows, config, validate
+        self.model, self.windows, self.config = model, windows, config
+        self.validation = validation
         self.steps = len(windows) // config.batch
         optimizer = make_optimizer(config, len(windows))
         optimizer.build(model.trainable_variables)
@@ -111,6 +125,7 @@ class Trainer:
         identity = {"model": made, "training": asdict(config), "windows": list(windows.shape)}
         self.checkpoint = Checkpoint(checkpoint, variables, identity)
         self.progress = self.checkpoint.restore()
+        self.progress.deciding = validation.deciding
         self._step = tf.function(model.train_step, jit_compile=config.xla)
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -131,9 +146,7 @@ class Trainer:
                     text = f"epoch {self.progress.epoch + 1} loss {loss:.3f}"
                     shown.update(bar, description=text, completed=done)
                 self._end_epoch(started)
-                row = self.progress.curve[-1]
-                text = "epoch {epoch} loss {loss:.4f} HR@10 {hr:.4f} NDCG@10 {ndcg:.4f}"
-                shown.print(text.format(**row) + f" {row['seconds']:.0f} s")
+                shown.print(_line(self.progress.curve[-1]))
 
     def _epoch(self, stop: Callable[[], bool], started: float) -> Iterator[float]:
         """The remaining steps of an epoch; yields the mean loss so far after each."""
@@ -154,12 +167,19 @@ class Trainer:
 
     def _end_epoch(self, started: float) -> None:
         progress = self.progress
-        hit_rate, ndcg = self.validate()
+        measured = self.validation.measure()
         seconds = progress.epoch_seconds + time.monotonic() - started
         row = {"epoch": progress.epoch + 1, "loss": progress.loss_sum / self.steps}
-        progress.curve.append({**row, "hr": hit_rate, "ndcg": ndcg, "seconds": round(seconds, 2)})
+        progress.curve.append({**row, **measured, "seconds": round(seconds, 2)})
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum, progress.epoch_seconds = 0.0, 0.0
         if progress.best_epoch == progress.epoch:
             progress.best = self.model.get_weights()
         self.checkpoint.save(progress)
+
+
+def _line(row: dict[str, float]) -> str:
+    """A row of the curve as text."""
+    metrics = {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
+    text = " ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    return f"epoch {row['epoch']} {text} {row['seconds']:.0f} s"

@@ -12,6 +12,7 @@ from absl.testing import flagsaver
 
 from experiments import ranking
 from experiments import train as script
+from experiments.data import movielens
 from experiments.data.movielens import MovieLens
 from experiments.models import store, tf
 from experiments.state import Checkpoint, Progress
@@ -109,7 +110,7 @@ def test_a_resumed_run_ends_with_the_same_weights(steps, trained, data, tmp_path
 
 def test_the_best_epoch_is_kept_not_the_last(data, tmp_path, monkeypatch):
     values = iter([0.1, 0.9, 0.9, 0.2])
-    monkeypatch.setattr(script.ranking, "hr_ndcg", lambda ranks, k=10: (0.5, next(values, 0.0)))
+    monkeypatch.setattr(ranking, "hr_ndcg", lambda ranks, k=10: (0.5, next(values, 0.0)))
     results = script.train(config_file(tmp_path), tmp_path / "out", data)
     assert results["best_epoch"] == 2  # the first of equals
     # The same run, stopped where its third epoch begins: its weights are those of the second.
@@ -240,7 +241,7 @@ def test_a_signal_asks_to_stop_once():
 def command(data, tmp_path, monkeypatch):
     """Calls main as the command line does, on the synthetic data."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(script.movielens, "load", lambda folder: data)
+    monkeypatch.setattr(movielens, "load", lambda folder: data)
     script.flags.FLAGS(["train"])
     config = str(config_file(tmp_path))
     with flagsaver.flagsaver(config=config, out=str(tmp_path / "out"), epochs=1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +13,71 @@ import numpy.typing as npt
 from experiments.files import save_arrays
 from experiments.models import tf
 from experiments.models.mobile import MobileConfig, MobileSASRec
-from experiments.models.retriever import Retriever
+from experiments.models.packed import PackedConfig, PackedRanker
+from experiments.models.ranking import Ranker, RankingConfig
 from experiments.models.sasrec import SASRec, SASRecConfig
 
-WEIGHTS, CONFIG = "weights.npz", "config.json"
-Config = SASRecConfig | MobileConfig
-_MODELS: dict[type, type] = {SASRecConfig: SASRec, MobileConfig: MobileSASRec}
-_ARCHITECTURES: dict[str, type] = {"sasrec": SASRecConfig, "mobile": MobileConfig}
+WEIGHTS, CONFIG, RESULTS = "weights.npz", "config.json", "results.json"
+Config = SASRecConfig | MobileConfig | RankingConfig | PackedConfig
+_MODELS: dict[type, type] = {
+    SASRecConfig: SASRec,
+    MobileConfig: MobileSASRec,
+    RankingConfig: Ranker,
+    PackedConfig: PackedRanker,
+}
+_ARCHITECTURES: dict[str, type] = {
+    "sasrec": SASRecConfig,
+    "mobile": MobileConfig,
+    "ranking": RankingConfig,
+    "packed": PackedConfig,
+}
 
 
-def config_of(fields: dict[str, Any]) -> Config:
-    """The config that a file's fields describe; "architecture" says of which model.
+def kind_of(fields: Mapping[str, Any]) -> type:
+    """The class of config that a file's fields are of; "architecture" says which.
+
+    Raises:
+      ValueError: if the architecture is unknown.
+    """
+    name = fields.get("architecture", "sasrec")
+    if name not in _ARCHITECTURES:
+        raise ValueError(
+            f"received architecture={name!r}, expected one of {sorted(_ARCHITECTURES)}"
+        )
+    return _ARCHITECTURES[name]
+
+
+def config_of(fields: Mapping[str, Any]) -> Config:
+    """The config that a file's fields describe.
 
     Raises:
       ValueError: if the architecture is unknown or a field out of range.
       TypeError: if a field is unknown or missing.
     """
-    fields = dict(fields)
-    name = fields.pop("architecture", "sasrec")
-    if name not in _ARCHITECTURES:
-        raise ValueError(
-            f"received architecture={name!r}, expected one of {sorted(_ARCHITECTURES)}"
-        )
-    config: Config = _ARCHITECTURES[name](**fields)
+    given = {name: value for name, value in fields.items() if name != "architecture"}
+    config: Config = kind_of(fields)(**given)
     return config
 
 
-def build(config: Config) -> Retriever:
+def build(config: Config) -> Any:
     """A model whose weights exist, new."""
-    model: Retriever = _MODELS[type(config)](config)
+    model = _MODELS[type(config)](config)
     model(tf.zeros([1, config.length], tf.int32))
     return model
 
 
-def save_model(model: Retriever, folder: Path) -> None:
+def save_model(model: Any, folder: Path) -> None:
     """Writes weights.npz: each weight under its place and name, in the order of `model.weights`."""
     names = [f"{place:03d}/{weight.name}" for place, weight in enumerate(model.weights)]
     save_arrays(folder / WEIGHTS, dict(zip(names, model.get_weights(), strict=True)))
 
 
-def load_model(folder: Path) -> Retriever:
+def kept(run: Path) -> dict[str, bytes]:
+    """What a training run left, as files to put beside an exported model."""
+    return {name: (run / name).read_bytes() for name in (CONFIG, RESULTS, WEIGHTS)}
+
+
+def load_model(folder: Path) -> Any:
     """The model that `experiments.train` left in a folder.
 
     Raises:
