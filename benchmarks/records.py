@@ -8,6 +8,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,17 @@ def origin(name: str, packages: Sequence[str]) -> dict[str, Any]:
         "benchmark": name,
         "command": shlex.join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
         "machine": machine(),
-        "versions": {
-            "tfcompress": tfc.__version__,
-            **{package: metadata.version(package) for package in packages},
-        },
+        "versions": versions(packages),
     }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Of this library and of packages, those that are not installed left out."""
+    found = {"tfcompress": tfc.__version__}
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def machine() -> dict[str, Any]:

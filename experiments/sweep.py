@@ -107,8 +107,6 @@ def _worker(number: int) -> subprocess.Popen[bytes]:
 def _search(out: Path) -> tuple[tfc.SearchResult, dict[str, Any]]:
     data = movielens.load(Path(DATA.value) if DATA.value else None)
     recipe = read_recipe(Path(RECIPE.value))
-    if recipe.student.get("frequent") is not None:
-        raise app.UsageError(f"{RECIPE.value} has two tables; expected a student of one.")
     teacher = store.load_model(Path(TEACHER.value))
     how = Steps(STEPS.value, PARTS.value, BEFORE.value)
     assisted = taught_by(teacher, data, recipe)

@@ -42,7 +42,7 @@ def rows(subject, tmp_path_factory):
         "TF-MOT, pruning", "Keras, quantize int8",
     )  # fmt: skip
     systems = {name: SYSTEMS[name] for name in chosen}
-    systems["broken"] = lambda *_: b"no file"
+    systems["TFLite, broken"] = lambda *_: b"no file"
     made = measuring.measure(subject, tmp_path_factory.mktemp("files"), systems, rounds=2)
     return {row["system"]: row for row in measuring.record(made)}
 
@@ -59,8 +59,10 @@ def test_a_system_that_works_has_all_figures(rows):
 
 def test_a_system_that_fails_has_its_error(rows):
     assert rows["Keras, quantize int8"]["error"].startswith("AttributeError: ")
-    assert "could not load" in rows["broken"]["error"]
-    assert rows["broken"]["p50_us"] is None and rows["broken"]["bytes"] == len(b"no file")
+    assert "could not load" in rows["TFLite, broken"]["error"]
+    assert rows["TFLite, broken"]["p50_us"] is None and rows["TFLite, broken"]["bytes"] == len(
+        b"no file"
+    )
 
 
 def test_a_row_without_a_file_says_whose_fault_it_is(rows):

@@ -8,22 +8,53 @@ of one model take turns on one thread. A system that fails is a row with its err
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from absl import app, flags, logging
 
 from benchmarks.peers import drawing, measuring
+from benchmarks.peers.merging import merged
+from benchmarks.peers.own_systems import OWN_SYSTEMS
 from benchmarks.peers.subject import SUBJECTS
+from benchmarks.peers.systems import SYSTEMS, System
 from benchmarks.records import origin, save
 
 RESULTS = Path(__file__).parents[1] / "results"
 PACKAGES = (
-    "tensorflow", "tf-keras", "tensorflow-model-optimization", "litert-quantizer",
-    "ai-edge-litert", "numpy",
+    "tensorflow", "tf-keras", "keras", "tensorflow-model-optimization", "litert-quantizer",
+    "ai-edge-litert", "faiss-cpu", "numpy",
 )  # fmt: skip
 MODELS = flags.DEFINE_multi_enum("model", list(SUBJECTS), list(SUBJECTS), "Which teachers.")
 OUT = flags.DEFINE_string("out", str(RESULTS), "The folder for the record and the pictures.")
-ROUNDS = flags.DEFINE_integer("rounds", 30, "How many rounds are timed.", lower_bound=1)
+SYSTEM = flags.DEFINE_multi_string(
+    "system", [], "Only systems whose names begin so; the record keeps what it has of the others."
+)
+WORK = flags.DEFINE_string(
+    "work", None, "A folder that keeps the files; those that are there are only timed."
+)
+ROUNDS = flags.DEFINE_integer(
+    "rounds", 30, "How many rounds are timed; 0: nothing is.", lower_bound=0
+)
+
+
+def _chosen(systems: Mapping[str, System]) -> dict[str, System]:
+    """The systems that are asked for, and the float32 file that all times are compared with."""
+    starts = (measuring.PLAIN, *(SYSTEM.value or [""]))
+    return {name: system for name, system in systems.items() if name.startswith(starts)}
+
+
+@contextmanager
+def _folder(name: str) -> Iterator[Path]:
+    """Where the files of a model go: below --work, or for as long as they are needed."""
+    if WORK.value is None:
+        with tempfile.TemporaryDirectory() as passing:
+            yield Path(passing)
+        return
+    folder = Path(WORK.value) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
 
 
 def main(argv: list[str]) -> None:
@@ -36,13 +67,18 @@ def main(argv: list[str]) -> None:
     rows = []
     for name in MODELS.value:
         subject = SUBJECTS[name]()
-        with tempfile.TemporaryDirectory() as folder:
-            made = measuring.record(measuring.measure(subject, Path(folder), rounds=ROUNDS.value))
+        systems = _chosen({**SYSTEMS, **OWN_SYSTEMS.get(name, {})})
+        with _folder(name) as folder:
+            made = measuring.record(measuring.measure(subject, folder, systems, ROUNDS.value))
         print(drawing.markdown(made))
-        drawing.picture(made, out / f"peers_{name}.png")
         rows += made
-    (out / "peers.md").write_text(drawing.page(rows))
-    save({**origin("peers", PACKAGES), "threads": 1, "rows": rows}, out / "peers.json")
+    run = origin("peers", PACKAGES)
+    record = merged(run, rows, out / "peers.json", all_anew=not SYSTEM.value)
+    save(record, out / "peers.json")
+    for name in MODELS.value:
+        of_model = [row for row in record["rows"] if row["model"] == name]
+        drawing.picture(of_model, out / f"peers_{name}.png")
+    (out / "peers.md").write_text(drawing.page(record["rows"]))
     print(f"Record: {out / 'peers.json'}")
 
 

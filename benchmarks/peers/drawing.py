@@ -22,16 +22,29 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
             text = row["error"].replace("|", "/")
             lines.append(f"| {row['system']} | fails: {text[:160]} | | | | |")
             continue
-        share = row["p50_us"] / row["p50_us_float32"]
         lines.append(
             f"| {row['system']} | {row['bytes']:,} | {row['gzip_bytes']:,} | "
-            f"{row['quality']:.4f} | {row['p50_us']:.0f} µs | {share:.2f} |"
+            f"{row['quality']:.4f} | {_times(row)} |"
         )
     return "\n".join(lines) + "\n"
 
 
+def _times(row: Mapping[str, Any]) -> str:
+    if row["p50_us"] is None:
+        return "not timed | "
+    return f"{row['p50_us']:.0f} µs | {row['p50_us'] / row['p50_us_float32']:.2f}"
+
+
 def _errors_last(row: Mapping[str, Any]) -> tuple[bool, int]:
     return row["error"] is not None, row["bytes"] or 0
+
+
+def settings(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A list of sentences, each with the systems that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        about.setdefault(row["setting"], []).append(row["system"])
+    return "\n".join(f"- **{'; '.join(of)}**: {said}." for said, of in about.items()) + "\n"
 
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -40,6 +53,7 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     for model in dict.fromkeys(row["model"] for row in rows):
         own = [row for row in rows if row["model"] == model]
         parts += [f"## {model}: {own[0]['metric']}\n", f"![](peers_{model}.png)\n", markdown(own)]
+        parts += ["### How each was set\n", settings(own)]
     return "\n".join(parts)
 
 
@@ -51,7 +65,7 @@ def picture(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axis, key, label in zip(
         axes, ("quality", "p50_us"), (made[0]["metric"], "median call, µs"), strict=True
     ):
-        for row in made:
+        for row in (one for one in made if one[key] is not None):
             own = row["system"].startswith(OURS)
             axis.scatter(row["bytes"] / 1000, row[key], color="tab:red" if own else "tab:blue")
             axis.annotate(row["system"], (row["bytes"] / 1000, row[key]), fontsize=6)

@@ -1,7 +1,8 @@
 """How each system makes a file of a trained Keras model, at the settings its documents give.
 
 A system is a function of a `Subject` and of a float32 file that TensorFlow's converter made of it;
-it returns the content of a file, or raises what the user of the system would see.
+it returns the content of a file, or something else to ask and time, or raises what the user of the
+system would see.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import tensorflow_model_optimization as tfmot
 from litert_quantizer import quantizer, recipe
 from litert_quantizer.algorithm_manager import AlgorithmName
 
+from benchmarks.peers.made import Made
 from benchmarks.peers.subject import Subject
 from tfcompress import Signature
 from tfcompress.keras import tf
 
-System = Callable[[Subject, bytes], bytes]
+System = Callable[[Subject, bytes], bytes | Made]
 
 
 def saved(subject: Subject, folder: Path) -> Path:
@@ -37,9 +39,11 @@ def _traced(model: Any, signature: Signature) -> Any:
     return tf.function(lambda **inputs: signature(model, **inputs)).get_concrete_function(**named)
 
 
-def converted(
-    subject: Subject, setting: Callable[[Any, Subject], None] = lambda converter, _: None
-) -> bytes:
+def plainly(converter: Any, _: Subject) -> None:
+    """Leaves a converter as it is: float32."""
+
+
+def converted(subject: Subject, setting: Callable[[Any, Subject], None] = plainly) -> bytes:
     """What `tf.lite.TFLiteConverter` makes of the model."""
     with tempfile.TemporaryDirectory() as folder:
         converter = tf.lite.TFLiteConverter.from_saved_model(
@@ -50,12 +54,14 @@ def converted(
     return content
 
 
-def _float16(converter: Any, _: Subject) -> None:
+def float16(converter: Any, _: Subject) -> None:
+    """Weights in float16."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
 
 
-def _dynamic_range(converter: Any, _: Subject) -> None:
+def dynamic_range(converter: Any, _: Subject) -> None:
+    """Weights in int8, one scale a matrix or a channel as the converter chooses."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
 
@@ -125,8 +131,8 @@ def _keras(scheme: str) -> System:
 
 SYSTEMS: Mapping[str, System] = {
     "TFLite, float32": lambda _, plain: plain,
-    "TFLite, float16": _tflite(_float16),
-    "TFLite, dynamic range": _tflite(_dynamic_range),
+    "TFLite, float16": _tflite(float16),
+    "TFLite, dynamic range": _tflite(dynamic_range),
     "TFLite, int8 with float fallback": _tflite(_full_integer),
     "TFLite, int8 only": _tflite(_only_integers),
     "litert-quantizer, dynamic int8": _litert(recipe.dynamic_wi8_afp32()),
