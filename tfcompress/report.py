@@ -85,7 +85,10 @@ def report_text(report: dict[str, Any]) -> str:
         name = f"{one['signature']}.{one['output']}"
         agreement.add_row(name, f"{one['deviation']:.5f}", str(one["calls"]))
     lookups = _lookups(report["lookups"]) if "lookups" in report else []
-    return "\n".join(text_of(table) for table in (sizes, layers, *lookups, agreement))
+    tables = [text_of(table) for table in (sizes, layers, *lookups, agreement)]
+    left = [one for one in report.get("edges", []) if one["reason"]]
+    lines = [f"Not compared: {e['signature']} with {e['call']}, {e['reason']}." for e in left]
+    return "\n".join([*tables, *lines])
 
 
 def _lookups(rows: list[dict[str, Any]]) -> list[Table]:

@@ -17,6 +17,7 @@ from tfcompress.export.apart import ApartModel
 from tfcompress.export.attachments import files_of
 from tfcompress.export.contents import Whole, contents
 from tfcompress.export.done import spec_of
+from tfcompress.export.edges import Edges
 from tfcompress.export.find import stored_weights
 from tfcompress.export.lookups import Lifted, lift
 from tfcompress.export.malformed import check_lookups
@@ -73,8 +74,9 @@ def export(
     makes the file smaller and not slower (`sparse_kernels` in the report). Lookups of tokens are
     left to the app: in their place the file takes ids, int32, and `read_vocabularies` gives what
     makes them (`lookups` in the report); any other number counts as a default id. The file is
-    loaded with LiteRT, run, and compared with the Keras model; only then does the folder take its
-    place.
+    loaded with LiteRT, run, and compared with the Keras model, also with the first and the last id
+    of its tables, and with sizes of 1 and 3 where an input may have any (`edges` in the report);
+    only then does the folder take its place.
 
     Args:
         model: a trained model, compressed or not; a `Distiller` gives its student.
@@ -89,8 +91,8 @@ def export(
             under `evaluation`.
 
     Raises:
-        ExportError: the model does not convert, or the file does not load, run or agree. Nothing
-            was written then.
+        ExportError: the model does not convert, or the file does not load, run or agree, with the
+            first layer that deviates. Nothing was written then.
 
     Example:
         >>> import tempfile, tf_keras as keras
@@ -113,6 +115,7 @@ def export(
     def check(file: Path | Asked) -> list[Agreement]:
         return verify(file, model, signatures, batches, tolerance, asked)
 
+    edges = Edges.of(lifted, batches)
     content, kernels = contents(model, lifted, check, asked)
     target = Path(directory)
     check_room(target, content.bytes)
@@ -121,13 +124,15 @@ def export(
         content.write(path)
         with content.run(path) as lite:
             agreements = check(lite)
-        check_lookups(path, lifted.inputs, asked)
+            tried = edges.verify(lite, model, signatures, agreements, tolerance)
+            check_lookups(lite, lifted.inputs, asked)
         report = _report(model, content) | lifted.report()
         if isinstance(lite, ApartModel):
             report["peak_bytes_of_litert"] = lite.peak_bytes
         if kernels is not None:
             report["sparse_kernels"] = kernels
         report["verification"] = [asdict(one) for one in agreements]
+        report["edges"] = [asdict(one) for one in tried]
         if evaluate is not None:
             report["evaluation"] = dict(evaluate(path))
         report = json.loads(json.dumps(report))  # what is returned is what stands in the file

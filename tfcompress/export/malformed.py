@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfcompress.errors import ExportError
 from tfcompress.export.attachments import Inputs, read_vocabularies
-from tfcompress.export.runtime import LiteModel
+from tfcompress.export.verify import Asked
 
 _ENDS = np.iinfo(np.int32)
 
 
 def check_lookups(
-    path: Path, inputs: Inputs, calls: Mapping[str, Sequence[Mapping[str, Any]]]
+    lite: Asked, inputs: Inputs, calls: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> None:
     """That a file says what its ids mean, and takes malformed ones as the default.
 
     Args:
-        path: the file.
+        lite: runs the file.
         inputs: for each signature and input its vocabulary.
         calls: for each signature the inputs of some calls, with ids.
 
@@ -31,12 +30,11 @@ def check_lookups(
     """
     if not inputs:
         return
-    if read_vocabularies(path) != inputs:
+    if read_vocabularies(lite.path) != inputs:
         raise ExportError(
-            f"The vocabularies read back from {path} differ from the model's; expected the same. "
-            "Name the lookups otherwise: two of them may have the same file."
+            f"The vocabularies read back from {lite.path} differ from the model's; expected the "
+            "same. Name the lookups otherwise: two of them may have the same file."
         )
-    lite = LiteModel(path)
     for signature, vocabularies in inputs.items():
         for name, vocabulary in vocabularies.items():
             call = dict(calls[signature][0])
