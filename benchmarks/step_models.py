@@ -12,9 +12,11 @@ import tfcompress as tfc
 from tfcompress.keras import keras, tf, tfmot
 
 PLAIN = ("nothing", "Keras")
+ONCE = "prune, mask set once"
 RARELY, ALWAYS = "prune, mask moves every 100 steps", "prune, mask moves every step"
 BOTH = "prune (every 100 steps) and quantize weights"
 XLA = ", step compiled by XLA"
+_NEVER = 1_000_000_000  # steps between two moves
 Step = Callable[[], Any]
 
 
@@ -128,6 +130,8 @@ def variants(sizes: Sizes) -> dict[tuple[str, str], Any]:
     return {
         PLAIN: _copy(model),
         ("nothing, again", "Keras"): _copy(model),
+        (ONCE, "tfcompress"): _compressed(model, tfc.Prune(sizes.sparsity)),
+        (ONCE, "TF-MOT"): _tfmot_pruned(model, sizes, _NEVER),
         (RARELY, "tfcompress"): _compressed(model, _prune(sizes, 100)),
         (RARELY, "TF-MOT"): _tfmot_pruned(model, sizes, 100),
         (ALWAYS, "tfcompress"): _compressed(model, _prune(sizes, 1)),
@@ -145,6 +149,7 @@ def compiled_variants(sizes: Sizes) -> dict[tuple[str, str], Any]:
     model = plain_model(sizes)
     return {
         (f"{PLAIN[0]}{XLA}", PLAIN[1]): _copy(model),
+        (f"{ONCE}{XLA}", "tfcompress"): _compressed(model, tfc.Prune(sizes.sparsity)),
         (f"{RARELY}{XLA}", "tfcompress"): _compressed(model, _prune(sizes, 100)),
         (f"quantize weights{XLA}", "tfcompress"): _compressed(model, tfc.Quantize(bits=8)),
     }

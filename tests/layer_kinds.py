@@ -109,12 +109,10 @@ KINDS: dict[str, Kind] = {
     "Conv1DTranspose": Kind(
         _model(lambda: _layers.Conv1DTranspose(8, 4, strides=2), 5, 8),
         "Conv1DTranspose",
-        counted=False,
     ),
     "Conv2DTranspose": Kind(
         _model(lambda: _layers.Conv2DTranspose(8, 2, strides=2), 4, 4, 8),
         "Conv2DTranspose",
-        counted=False,
     ),
     "DepthwiseConv1D": Kind(
         _model(lambda: _layers.DepthwiseConv1D(4, depth_multiplier=2), 7, 8),
@@ -132,16 +130,13 @@ KINDS: dict[str, Kind] = {
     "SeparableConv2D": Kind(
         _model(lambda: _layers.SeparableConv2D(8, (4, 8)), 8, 8, 32), "SeparableConv2D", _SEPARABLE
     ),
-    "SimpleRNN": Kind(
-        _model(lambda: _layers.SimpleRNN(32), 2, 32), "SimpleRNN", _CELL, counted=False
-    ),
-    "GRU": Kind(_model(lambda: _layers.GRU(32), 2, 32), "GRU", _CELL, counted=False),
-    "LSTM": Kind(_model(lambda: _layers.LSTM(32), 2, 32), "LSTM", _CELL, counted=False),
+    "SimpleRNN": Kind(_model(lambda: _layers.SimpleRNN(32), 2, 32), "SimpleRNN", _CELL),
+    "GRU": Kind(_model(lambda: _layers.GRU(32), 2, 32), "GRU", _CELL),
+    "LSTM": Kind(_model(lambda: _layers.LSTM(32), 2, 32), "LSTM", _CELL),
     "Bidirectional": Kind(
         _model(lambda: _layers.Bidirectional(_layers.SimpleRNN(32)), 2, 32),
         "Bidirectional",
         _BOTH,
-        counted=False,
     ),
     "TimeDistributed": Kind(
         _model(lambda: _layers.TimeDistributed(_layers.Conv2D(8, 2)), 3, 4, 4, 8), "Conv2D"
@@ -150,7 +145,6 @@ KINDS: dict[str, Kind] = {
         _model(lambda: _layers.GRU(32, return_sequences=True), 2, 32),
         "GRU",
         _CELL,
-        counted=False,
         stored=False,
     ),
     "GRU, return_sequences, unroll": Kind(

@@ -265,3 +265,43 @@ def test_the_exported_file_agrees_and_has_the_zeros(tmp_path):
     shipped = [lite.run("serve", {"ids": row[None]})["output"] for row in rows]
     np.testing.assert_allclose(np.concatenate(shipped), model(rows), rtol=1e-4, atol=1e-6)
     assert sparsities(tfc.finalize(model)) == pytest.approx([0.4, 0.4], abs=0.02)
+
+
+# --- elsewhere ----------------------------------------------------------------------------------
+
+
+class BreaksAbove(keras.callbacks.Callback):
+    """A metric that falls where one mask of a model, or of the model in it, has too many zeros."""
+
+    def __init__(self, model, most):
+        super().__init__()
+        self.held, self.most = model, most
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_made"] = float(max(sparsities(self.held)) <= self.most)
+
+
+def decided(callback):
+    return [(d.kept, d.tried, d.before) for d in callback.decisions]
+
+
+def test_it_decides_in_a_distribution_strategy_as_alone(strategy):
+    alone, first = student(), dynamic()
+    fit(alone, BreaksAbove(alone, 0.25), first, epochs=5)
+    with strategy.scope():
+        together, second = student(), dynamic()
+    fit(together, BreaksAbove(together, 0.25), second, epochs=5)
+    assert decided(first) == decided(second)
+    assert sparsities(together) == sparsities(alone)
+    assert 0.15 < sparsities(together)[0] <= 0.25
+
+
+def test_it_prunes_the_student_of_a_distiller():
+    inner = student()
+    distiller = tfc.distill(inner, FAMILY.build(), weight=0.5)
+    distiller.compile(keras.optimizers.Adam(0.01), loss="mse")
+    callback = dynamic()
+    fit(distiller, BreaksAbove(inner, 0.25), callback, epochs=5)
+    assert [d.kept for d in callback.decisions].count(False) == 1
+    assert callback.levels == {"all": pytest.approx(0.2)}
+    assert max(sparsities(distiller.student)) <= 0.25

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfcompress.export import flatbuffer
 from tfcompress.export.layout import GRAPH, METADATA, SCALES, WEIGHTS, layout, totals
+from tfcompress.export.loops import body_and_condition, turns
 
 
 def byte_counts(content: bytes) -> dict[str, int]:
@@ -61,16 +62,19 @@ _MATRIX = ("FULLY_CONNECTED", "BATCH_MATMUL")
 def multiply_adds(content: bytes) -> dict[str, int]:
     """For each signature, the multiply-adds of its matrix products and convolutions at one call.
 
-    Operators with open dimensions count them as one.
+    The body of a loop counts as often as it runs. Operators with open dimensions count them as one,
+    and so do loops over them.
     """
     model = flatbuffer.read(content)
-    counts = {}
-    for signature in model.signatureDefs or []:
-        graph = model.subgraphs[signature.subgraphIndex]
-        counts[signature.signatureKey.decode()] = sum(
-            _operator_multiply_adds(model, graph, operator) for operator in graph.operators
-        )
-    return counts
+    return {
+        signature.signatureKey.decode(): _graph_multiply_adds(model, signature.subgraphIndex)
+        for signature in model.signatureDefs or []
+    }
+
+
+def _graph_multiply_adds(model: Any, number: int) -> int:
+    graph = model.subgraphs[number]
+    return sum(_operator_multiply_adds(model, graph, operator) for operator in graph.operators)
 
 
 def _operator_multiply_adds(model: Any, graph: Any, operator: Any) -> int:
@@ -83,6 +87,11 @@ def _operator_multiply_adds(model: Any, graph: Any, operator: Any) -> int:
         return out * int(np.prod(shapes[1][1:]))
     if name == "DEPTHWISE_CONV_2D":
         return out * int(np.prod(shapes[1][1:3]))
+    if name == "TRANSPOSE_CONV":  # every input meets the whole kernel `[out, h, w, in]`
+        return int(np.prod(shapes[2])) * int(np.prod(shapes[1][:-1]))
+    if name == "WHILE":
+        body, _ = body_and_condition(operator)
+        return turns(model, graph, operator) * _graph_multiply_adds(model, body)
     return 0
 
 
