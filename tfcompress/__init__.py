@@ -108,6 +108,7 @@ from tfcompress.techniques import (
     Sparsify,
     Spatial,
     SquaredError,
+    Tier,
     WeightError,
     measure_harm,
 )
