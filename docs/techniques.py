@@ -17,6 +17,7 @@ SETTINGS: dict[str, Any] = {
     "Factorize": tfc.Factorize(rank=4),
     "Code": tfc.Code(codes=2, centroids=4),
     "Share": tfc.Share(tfc.QuotientRemainder(4)),
+    "Tier": tfc.Tier(wide=1),
     "Shrink": tfc.Shrink(keep=0.5),
     "Prune": tfc.Prune(sparsity=0.5),
     "Prune in blocks": tfc.Prune(sparsity=0.5, block=(2, 1)),

@@ -132,6 +132,7 @@ from tfcompress.techniques import (
     Sparsify,
     Spatial,
     SquaredError,
+    Tier,
     WeightError,
     measure_harm,
 )

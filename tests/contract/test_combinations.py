@@ -34,6 +34,7 @@ SETTINGS: dict[type, list[Any]] = {
     ],
     tfc.Code: [tfc.Code(4, 8), tfc.Code(8, 16)],
     tfc.Share: [tfc.Share(tfc.QuotientRemainder(8), keep=4), tfc.Share(tfc.DoubleHash(7))],
+    tfc.Tier: [tfc.Tier(wide=2), tfc.Tier(fine=0.3, wide=0)],
     tfc.Shrink: [tfc.Shrink(0.5), tfc.Shrink(0.6, multiple=4)],
     tfc.Prune: [
         tfc.Prune(0.5),
@@ -68,7 +69,7 @@ SETTINGS: dict[type, list[Any]] = {
         tfc.QuantizeActivations(observer=tfc.MinMax()),
     ],
 }
-FOR_TABLES = (tfc.Code, tfc.Share)
+FOR_TABLES = (tfc.Code, tfc.Share, tfc.Tier)
 FOLDED = tfc.by_type("BatchNormalization") | tfc.by_type("ReLU")
 EAGER = ("functional", "subclassed")  # the others train in a graph, whose making takes its time
 # How many examples of each kind in each family; asked for, they are drawn anew at every run.

@@ -36,6 +36,7 @@ SETTINGS: dict[type, list[Any]] = {
         tfc.Share(tfc.QuotientRemainder(6, tfc.Sum()), keep=5),
         tfc.Share(tfc.DoubleHash(7), keep=3, by_frequency=(9, 4, 30)),
     ],
+    tfc.Tier: [tfc.Tier(wide=2), tfc.Tier(fine=0.3, wide=0, found=5, seed=1)],
     tfc.Shrink: [
         tfc.Shrink(keep=0.5),
         tfc.Shrink(keep=0.6, multiple=4, importance=tfc.ByNorm(order=1)),
@@ -86,6 +87,7 @@ NEUTRAL: dict[type, list[Any]] = {
     ],
     tfc.Code: [tfc.Code(codes=4, centroids=256)],
     tfc.Share: [tfc.Share(keep=40), tfc.Share(tfc.DoubleHash(5), keep=10_000)],
+    tfc.Tier: [tfc.Tier(fine=1.0)],
     tfc.Shrink: [tfc.Shrink(keep=1.0), tfc.Shrink(keep=1.0, multiple=8)],
     tfc.Prune: [
         tfc.Prune(sparsity=0.0),
@@ -123,7 +125,7 @@ COMBINED = tfc.Spec(
 every_technique = pytest.mark.parametrize("technique", CASES, ids=repr)
 every_layer = pytest.mark.parametrize("layer", LAYERS)
 # Some skip every layer but tables; ids have no range.
-SKIPS = {"Dense": (tfc.Code, tfc.Share), "Embedding": (tfc.QuantizeActivations,)}
+SKIPS = {"Dense": (tfc.Code, tfc.Share, tfc.Tier), "Embedding": (tfc.QuantizeActivations,)}
 every_technique_and_layer = pytest.mark.parametrize(
     ("technique", "layer"),
     [(t, k) for t in CASES for k in LAYERS if not isinstance(t, SKIPS[k])],

@@ -38,6 +38,7 @@ SETTINGS = {
     "adaptive bits": (tfc.AdaptiveBits(tfc.BudgetShare(0.15), granularity=tfc.PerTensor()),),
     "adaptive bits, up to 16": (tfc.AdaptiveBits(tfc.BudgetShare(0.45), (2, 4, 8, 16)),),
     "code": (tfc.Code(4, 8),),
+    "tier": (tfc.Tier(wide=2),),
     "code at 4 bits": (tfc.Code(3, 8), tfc.Quantize(4, tfc.PerTensor())),
     "share": (tfc.Share(tfc.QuotientRemainder(8), keep=4),),
     "share at 8 bits": (tfc.Share(tfc.DoubleHash(7), 3, (9, 4, 30)), tfc.Quantize(8)),
@@ -47,7 +48,7 @@ SETTINGS = {
 
 def trained(family, techniques):
     model = FAMILIES[family]()
-    if family == "tfrs" and any(isinstance(t, (tfc.Code, tfc.Share)) for t in techniques):
+    if family == "tfrs" and any(isinstance(t, (tfc.Code, tfc.Share, tfc.Tier)) for t in techniques):
         model = small_models.tied(factor_by_factor=True)  # a file holds no such table whole
     if techniques:
         rules = [tfc.rule(tfc.by_type(kind), *techniques) for kind in ("Dense", "Embedding")]

@@ -20,6 +20,7 @@ from tfcompress.layers import (
     MappedEmbedding,
     Mask,
     SharedEmbedding,
+    TieredEmbedding,
 )
 from tfcompress.layers.compressed import raw
 from tfcompress.spec import Rule, Spec, Technique
@@ -36,6 +37,7 @@ from tfcompress.techniques import (
     Share,
     Sparsify,
     Spatial,
+    Tier,
 )
 from tfcompress.where import by_name
 
@@ -70,6 +72,8 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
         found.append(Code(inner.codes, inner.centroids))
     if isinstance(inner, SharedEmbedding):
         found.append(_share(inner))
+    if isinstance(inner, TieredEmbedding):
+        found.append(Tier(fine=inner.fine / inner.input_dim, wide=inner.wide))
     if isinstance(inner, MappedEmbedding) and inner.quantizer is not None:
         found.append(_quantize(inner.quantizer))
     if isinstance(layer, Compressed) and layer.transforms:

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from tfcompress.errors import ExportError
-from tfcompress.layers import Compressed, FakeQuantizer, HalfPrecision, weight_roles
+from tfcompress.layers import (
+    Compressed,
+    FakeQuantizer,
+    Fixed,
+    HalfPrecision,
+    TieredEmbedding,
+    weight_roles,
+)
 from tfcompress.layers.matrix import to_matrix
 from tfcompress.measure import Axes
 from tfcompress.surgery import walk
@@ -56,6 +63,8 @@ def stored_weights(model: Any) -> list[Stored]:
     """Every fake-quantized matrix of a compressed model, with the value that training saw."""
     found = []
     for held in walk(model):
+        if isinstance(held.layer, TieredEmbedding):
+            found += _codes(held.path, held.layer)
         if not isinstance(held.layer, Compressed):
             continue
         for name, chain in held.layer.transforms.items():
@@ -74,6 +83,20 @@ def stored_weights(model: Any) -> list[Stored]:
                     )
                 )
     return found
+
+
+def _codes(path: str, table: TieredEmbedding) -> list[Stored]:
+    """Both codes of a table of tiers, on grids of whole numbers."""
+    several = {"codes": (4, table.codes()), "second": (8, table.second_codes())}
+    return [
+        Stored(
+            f"{path}.{name}",
+            codes.numpy(),
+            FakeQuantizer(bits, scale=Fixed(1.0)),
+            codes=codes.numpy().astype(np.int32),
+        )
+        for name, (bits, codes) in several.items()
+    ]
 
 
 def find_owner(value: Array, weights: list[Stored]) -> int | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 from tfcompress.errors import ExportError
 from tfcompress.keras import Layer, keras, tf
-from tfcompress.layers import FactorizedEmbedding, Operators, TableLayer
+from tfcompress.layers import FactorizedEmbedding, Operators, TableLayer, TieredEmbedding
+from tfcompress.layers.tiers import Tiers
 from tfcompress.surgery import Replacements, replace_layers, walk
 
 
@@ -118,12 +119,40 @@ class LoweredTable(Lowered):
         return self.table.scores_in_file(vectors)
 
 
+class LoweredTiers(LoweredTable):
+    """A table of tiers, its codes as floats, which litert-quantizer makes codes again."""
+
+    def __init__(self, table: Any) -> None:
+        super().__init__(table)
+        self.fine_ids = table.fine_ids().numpy()
+        self.codes = tf.Variable(table.codes(), trainable=False)
+        self.second = tf.Variable(table.second_codes(), trainable=False)
+
+    @property
+    def _tiers(self) -> Tiers:
+        return Tiers(self.table, self.codes, self.second, _IN_FILE)
+
+    def call(self, ids: Any) -> Any:
+        """Rows of the ids."""
+        return like_ids(self._tiers.rows(tf.reshape(as_int32(ids), [-1])), ids)
+
+    def scores(self, vectors: Any) -> Any:
+        """Scores of vectors with every row."""
+        return self._tiers.scores(vectors, self.fine_ids)
+
+    def top_k(self, vectors: Any, k: int, among: int) -> tuple[Any, Any]:
+        """Ids and scores of the best rows."""
+        return self._tiers.top_k(vectors, k, among)
+
+
 def lowered(model: Any) -> Any:
     """`model`, changed: every table looked up as EMBEDDING_LOOKUP."""
     replacements = Replacements()
     for held in walk(model):
         if isinstance(held.layer, (keras.layers.Embedding, FactorizedEmbedding)):
             replacements.put(held.layer, Lowered(held.layer))
+        elif isinstance(held.layer, TieredEmbedding):
+            replacements.put(held.layer, LoweredTiers(held.layer))
         elif isinstance(held.layer, TableLayer):
             replacements.put(held.layer, LoweredTable(held.layer))
     return replace_layers(model, replacements)

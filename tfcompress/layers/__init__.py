@@ -23,6 +23,7 @@ from tfcompress.layers.shared import (
     SharedEmbedding,
 )
 from tfcompress.layers.table import Operators, TableLayer
+from tfcompress.layers.tiers import TieredEmbedding
 from tfcompress.layers.top import top_k
 from tfcompress.layers.weights import WeightRole, register_weights, weight_roles
 
@@ -60,6 +61,7 @@ __all__ = [
     "SharedEmbedding",
     "Sum",
     "TableLayer",
+    "TieredEmbedding",
     "WeightRole",
     "kinds",
     "register_weights",

@@ -21,7 +21,8 @@ def top_k(vectors: Any, table: Any, k: int, among: int | None = None) -> tuple[A
         vectors: float `[n, width]`.
         table: an `Embedding`, or the layer that stands in its place; see `scores`.
         k: how many.
-        among: how many are scored again; by default twice as many as `k`, or all rows.
+        among: how many are scored again; by default twice as many as `k` (of a `TieredEmbedding`
+            eight times, for its first codes are coarser), or all rows.
 
     Returns:
         ids, int32 `[n, k]`, and scores, float `[n, k]`.
@@ -36,15 +37,23 @@ def top_k(vectors: Any, table: Any, k: int, among: int | None = None) -> tuple[A
         >>> ids.numpy().tolist(), best.numpy().tolist()
         ([[2, 0]], [[1.0, 0.0]])
     """
+    own = getattr(table, "top_k", None)
+    if own is not None:
+        return own(vectors, k, _checked(k, 8 * k if among is None else among, table.input_dim))
     found = scores(vectors, table)
-    rows = found.shape[-1]
-    among = min(2 * k if among is None else among, rows)
+    among = _checked(k, 2 * k if among is None else among, found.shape[-1])
+    likely = tf.math.top_k(found, among).indices
+    again = tf.einsum("nd,nad->na", vectors, table(likely))
+    best = tf.math.top_k(again, k)
+    return tf.gather(likely, best.indices, batch_dims=1), best.values
+
+
+def _checked(k: int, among: int, rows: int) -> int:
+    """How many of the rows are scored again."""
+    among = min(among, rows)
     if not 1 <= k <= among:
         raise SpecError(
             f"top_k received k={k} of {among} that are scored again in a table of {rows} rows; "
             "expected 1 <= k <= among."
         )
-    likely = tf.math.top_k(found, among).indices
-    again = tf.einsum("nd,nad->na", vectors, table(likely))
-    best = tf.math.top_k(again, k)
-    return tf.gather(likely, best.indices, batch_dims=1), best.values
+    return among

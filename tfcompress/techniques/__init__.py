@@ -29,12 +29,14 @@ from tfcompress.techniques.rounding import ErrorCorrecting, Nearest
 from tfcompress.techniques.share import Share
 from tfcompress.techniques.shrink import Shrink
 from tfcompress.techniques.sparsify import Sparsify
+from tfcompress.techniques.tier import Tier
 
 # AdaptiveBits comes behind Quantize and leaves alone what that one was asked for.
 TECHNIQUES: tuple[type[Technique], ...] = (
     Factorize,
     Code,
     Share,
+    Tier,
     Shrink,
     Prune,
     Sparsify,
@@ -79,6 +81,7 @@ __all__ = [
     "Sparsify",
     "Spatial",
     "SquaredError",
+    "Tier",
     "WeightError",
     "measure_harm",
 ]
