@@ -70,6 +70,7 @@ from tfcompress.layers.pruning import (
 )
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Followed, Once, PolynomialDecay
+from tfcompress.sensitivity import Probe, Sensitivity, sensitivity
 from tfcompress.sparse import load_sparse, save_sparse
 from tfcompress.spec import Rule, Spec, rule
 from tfcompress.streaming import factorize_table
