@@ -122,12 +122,7 @@ def compress(
       Stopped: when stopped; the state is in `place.work`.
     """
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    teacher = store.load_model(place.teacher)
-    if recipe.student.get("frequent") is not None:
-        by_title = {title: number for number, title in enumerate(data.titles)}
-        data = movielens.by_frequency(data)
-        teacher = renumbered(teacher, [by_title[title] for title in data.titles])
-    student = student_of(teacher, recipe.student, _some_histories(data, teacher))
+    student, teacher, data = started(recipe, place.teacher, data)
     print(tfc.plan(student, recipe.spec))
     student = tfc.apply(student, recipe.spec)
     curve = _train(recipe, student, teacher, place.work, data, stop)
@@ -143,6 +138,22 @@ def compress(
             "training": {**curve, **provenance()},
         },
     )
+
+
+def started(
+    recipe: Recipe, folder: Path, data: movielens.MovieLens
+) -> tuple[Any, Any, movielens.MovieLens]:
+    """The student as it starts, in float32, with its teacher, and the data numbered as theirs.
+
+    Args:
+      recipe: what to make. folder: the teacher's. data: MovieLens-1M.
+    """
+    teacher = store.load_model(folder)
+    if recipe.student.get("frequent") is not None:
+        by_title = {title: number for number, title in enumerate(data.titles)}
+        data = movielens.by_frequency(data)
+        teacher = renumbered(teacher, [by_title[title] for title in data.titles])
+    return student_of(teacher, recipe.student, _some_histories(data, teacher)), teacher, data
 
 
 def _some_histories(data: movielens.MovieLens, teacher: Any) -> Any:

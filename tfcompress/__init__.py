@@ -7,6 +7,15 @@ do it. Export proves it. Report says what it saved.
 import tfcompress.keras  # first: it chooses the Keras that everything else uses
 from tfcompress import recipes
 from tfcompress.apply import apply, distill, finalize
+from tfcompress.auto import (
+    AutoData,
+    AutoResult,
+    AutoSettings,
+    Shipping,
+    Teaching,
+    Training,
+    auto,
+)
 from tfcompress.calibration import Calibration, calibrate, observe
 from tfcompress.distillation import (
     Combined,
@@ -70,6 +79,7 @@ from tfcompress.layers.pruning import (
 )
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Followed, Once, PolynomialDecay
+from tfcompress.search import Budget
 from tfcompress.sensitivity import Probe, Sensitivity, sensitivity
 from tfcompress.sparse import load_sparse, save_sparse
 from tfcompress.spec import Rule, Spec, rule

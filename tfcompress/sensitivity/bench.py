@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from glob import escape
 from typing import Any
 
@@ -84,16 +85,19 @@ class Bench:
         return self._probe.compare(self._before, after)
 
 
-def exactly(path: str) -> Predicate:
-    """The layer at this path and no other.
+def exactly(path: str, among: Collection[str] | None = None) -> Predicate:
+    """The layer at this path and no other, of all or of those at these paths.
 
     Example:
         >>> from tfcompress.where import LayerInfo
         >>> [exactly("head")(LayerInfo(p, ("Dense",), 1)) for p in ("head", "tower.head")]
         [True, False]
+        >>> exactly("head", among=["head", "table"])
+        ByName(pattern='head')
     """
-    named = by_name(escape(path))
-    return named if "." in path else named & ~by_name(f"*.{escape(path)}")
+    named, deeper = by_name(escape(path)), f"*.{escape(path)}"
+    known = among is not None and not any(fnmatchcase(other, deeper) for other in among)
+    return named if known or "." in path else named & ~by_name(deeper)
 
 
 def whole_of(planned: Plan, quality: float | None = None) -> Whole:

@@ -60,9 +60,11 @@ def _panel(
     axis.set_facecolor("lightgrey")  # what was skipped
     labels = [strength_of(one).replace(", ", "\n") for one in techniques]
     axis.set_xticks(range(len(techniques)), labels, fontsize=6, rotation=90)
+    dark = limits[0] + 0.7 * (limits[1] - limits[0])
     for y, row in enumerate(grid):
         for x, cell in enumerate(row):
-            axis.text(x, y, _text(cell), ha="center", va="center", fontsize=6)
+            colour = "white" if _logs([[cell]])[0, 0] > dark else "black"
+            axis.text(x, y, _text(cell), ha="center", va="center", fontsize=6, color=colour)
     return image
 
 

@@ -89,9 +89,8 @@ def sensitivity(
     probe, tried = probe_of(data), _checked(techniques)
     paths = _paths(model, where)
     journal = Journal(None if folder is None else Path(folder), _identity(model, probe))
-    neutral = Spec([Rule(exactly(paths[0]), (Quantize(32),))])
     bench = Bench(model, probe)
-    before = whole_of(plan(model, neutral, probe.calibration), bench.quality())
+    before = whole_of(plan(model, neutral(model), probe.calibration), bench.quality())
     asked = [(path, technique) for path in paths for technique in tried]
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not show) as shown:
@@ -103,6 +102,15 @@ def sensitivity(
             shown.advance(bar)
     found = (journal.get(path, technique) for path, technique in asked)
     return Sensitivity(before, tuple(cell for cell in found if cell is not None))
+
+
+def neutral(model: Any) -> Spec:
+    """A spec that leaves the model as it is: its plan says what the model costs.
+
+    Raises:
+        SpecError: the model has no layer with compressible weights.
+    """
+    return Spec([Rule(exactly(_paths(model, None)[0]), (Quantize(32),))])
 
 
 def _cell(bench: Bench, path: str, technique: Technique) -> Cell:

@@ -1,0 +1,5 @@
+"""Search: the best spec within a budget."""
+
+from tfcompress.search.budget import Budget
+
+__all__ = ["Budget"]
