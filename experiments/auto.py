@@ -28,7 +28,7 @@ OUT = flags.DEFINE_string("out", None, "The work folder.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
 SHARE = flags.DEFINE_float("share", 0.125, "The budget in bytes, of the teacher's float32 file.")
 KEEP = flags.DEFINE_float("keep", 0.99, "The least NDCG@10, as a share of the teacher's file's.")
-EPOCHS = flags.DEFINE_integer("epochs", 2, "Epochs of each training.", lower_bound=1)
+EPOCHS = flags.DEFINE_integer("epochs", 2, "Of each training; 0: none is trained.", lower_bound=0)
 ATTEMPTS = flags.DEFINE_integer("attempts", 24, "At most so many files.", lower_bound=1)
 START = flags.DEFINE_string("start", None, "The work folder of an earlier run, to begin there.")
 KEEP_CONTRACT = flags.DEFINE_bool("keep_contract", False, "Whether to keep that run's contract.")
@@ -53,7 +53,7 @@ def run(recipe: Recipe, teacher_folder: Path, data: movielens.MovieLens) -> tfc.
     given = tfc.AutoData(
         probe(data, student.config.length, users=512, quality=False),
         lambda path: validation(path, data),
-        training(recipe, teacher, data, EPOCHS.value),
+        training(recipe, teacher, data, EPOCHS.value) if EPOCHS.value else None,
         shipping,
     )
     size = round(SHARE.value * float_file.stat().st_size)

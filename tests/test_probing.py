@@ -11,7 +11,7 @@ from experiments.models.linear import Linear
 from experiments.models.sasrec import SASRecConfig
 from experiments.probing import Ndcg, logits, probe, training
 from experiments.training import TrainingConfig
-from tfcompress.auto import FineTune, Taught
+from tfcompress.auto import Taught
 from tfcompress.auto.efforts import Run
 
 ITEMS, LENGTH = 60, 6
@@ -65,8 +65,7 @@ def test_a_scorer_is_kept_for_the_model_it_was_made_for(data, teacher, monkeypat
     assert measure(teacher) == measure(teacher) and made == [teacher]
 
 
-@pytest.mark.parametrize("effort", [FineTune(), Taught()])
-def test_a_recipe_trains_a_student(data, teacher, tmp_path, effort):
+def test_a_recipe_trains_a_student(data, teacher, tmp_path):
     store.save_model(teacher, tmp_path)
     config = {name: value for name, value in teacher.get_config().items() if name != "name"}
     (tmp_path / "config.json").write_text(compression.json.dumps({"model": config}))
@@ -75,7 +74,7 @@ def test_a_recipe_trains_a_student(data, teacher, tmp_path, effort):
     before = student.get_weights()
     heard = []
     given = training(RECIPE, taught_by, same, epochs=1)
-    effort.carry_out(student, taught_by, given, Run(tmp_path / "run", heard.append))
+    Taught().carry_out(student, taught_by, given, Run(tmp_path / "run", heard.append))
     assert heard and "epoch 1 of 1" in heard[-1] and "nan" not in heard[-1]
     changed = [np.abs(a - b).max() for a, b in zip(student.get_weights(), before, strict=True)]
     assert max(changed) > 0

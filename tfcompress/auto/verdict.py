@@ -59,7 +59,8 @@ def _reasons(
     ended: bool,
 ) -> list[str]:
     least, enough = known
-    said = ["Out of reach." if ended else f"Stopped after {len(attempts)} attempts."]
+    count = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
+    said = ["Out of reach." if ended else f"Stopped after {count}."]
     if ended and budget.bytes is not None and least is not None and least > budget.bytes:
         said.append(
             f"The smallest file that the techniques make has {least:,} bytes by plan, "
