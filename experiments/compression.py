@@ -122,8 +122,7 @@ def compress(
       Stopped: when stopped; the state is in `place.work`.
     """
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    teacher = store.load_model(place.teacher)
-    student = student_of(teacher, recipe.student, _some_histories(data, teacher))
+    student, teacher = started(recipe, place.teacher, data)
     print(tfc.plan(student, recipe.spec))
     student = tfc.apply(student, recipe.spec)
     curve = _train(recipe, student, teacher, place.work, data, stop)
@@ -139,6 +138,16 @@ def compress(
             "training": {**curve, **provenance()},
         },
     )
+
+
+def started(recipe: Recipe, folder: Path, data: movielens.MovieLens) -> tuple[Any, Any]:
+    """The student as it starts, in float32, and its teacher.
+
+    Args:
+      recipe: what to make. folder: the teacher's. data: MovieLens-1M.
+    """
+    teacher = store.load_model(folder)
+    return student_of(teacher, recipe.student, _some_histories(data, teacher)), teacher
 
 
 def _some_histories(data: movielens.MovieLens, teacher: Any) -> Any:

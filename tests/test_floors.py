@@ -18,7 +18,7 @@ FLOORS = {
     2: {"layers", "schedules", "distillation", "calibration", "dynamic"},
     3: {"techniques"},
     4: {"plan", "outcomes", "apply", "export", "report", "sparse"},
-    5: {"search", "auto"},
+    5: {"sensitivity", "search", "auto"},
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 KERAS_ONLY = {"tensorflow", "tf_keras", "keras", "tensorflow_recommenders"}

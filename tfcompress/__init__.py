@@ -7,6 +7,15 @@ do it. Export proves it. Report says what it saved.
 import tfcompress.keras  # first: it chooses the Keras that everything else uses
 from tfcompress import recipes, tune
 from tfcompress.apply import apply, distill, finalize
+from tfcompress.auto import (
+    AutoData,
+    AutoResult,
+    AutoSettings,
+    Shipping,
+    Teaching,
+    Training,
+    auto,
+)
 from tfcompress.calibration import Calibration, calibrate, observe
 from tfcompress.distillation import (
     Combined,
@@ -94,6 +103,7 @@ from tfcompress.search import (
     pareto_front,
     search,
 )
+from tfcompress.sensitivity import Probe, Sensitivity, sensitivity
 from tfcompress.sparse import load_sparse, save_sparse
 from tfcompress.spec import Rule, Spec, rule
 from tfcompress.streaming import factorize_table

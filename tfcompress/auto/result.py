@@ -1,0 +1,138 @@
+"""What `auto` ended with, as a value."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from tfcompress.auto.attempts import Attempt, Measured
+from tfcompress.auto.display import outcome
+from tfcompress.auto.trying import folder_of
+from tfcompress.errors import SpecError
+from tfcompress.export.contract import Contract
+from tfcompress.report import text_of
+from tfcompress.search.budget import Budget
+from tfcompress.spec import Spec
+from tfcompress.value import Value, from_data, to_data
+
+FILE = "result.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class AutoResult(Value):
+    """What `auto` ended with.
+
+    Attributes:
+        folder: its work folder.
+        budget: what the file had to keep to, the least quality among it.
+        met: whether it does.
+        verdict: the same in words; where it does not, by how much, and what it would take.
+        number: of the attempt whose file meets the budget, or comes nearest to it; 0: the float
+            file does.
+        attempts: all that was tried, in order.
+        baseline: the float file.
+        contract: what apps rely on in the files.
+        least_bytes: of the smallest file that the techniques make, by plan; None: nobody asked.
+        enough_bytes: of the smallest file that was good enough; None: none was.
+
+    Example:
+        >>> from tfcompress.export.contract import Contract
+        >>> seen = Measured(900, None, 200, 100, 0.5)
+        >>> done = AutoResult("auto", Budget(bytes=1000), True, "", 0, (), seen, Contract(()))
+        >>> AutoResult.from_json(done.to_json()) == done, str(done.file)
+        (True, 'auto/baseline/model.tflite')
+    """
+
+    folder: str
+    budget: Budget
+    met: bool
+    verdict: str
+    number: int
+    attempts: tuple[Attempt, ...]
+    baseline: Measured
+    contract: Contract
+    least_bytes: int | None = None
+    enough_bytes: int | None = None
+
+    @property
+    def file(self) -> Path:
+        """The TFLite file that meets the budget, or comes nearest to it."""
+        return folder_of(Path(self.folder), self.number) / "model.tflite"
+
+    @property
+    def spec(self) -> Spec | None:
+        """What was done for it; None: nothing."""
+        return self.attempts[self.number - 1].proposal.spec if self.number else None
+
+    @property
+    def seconds(self) -> float:
+        """What all attempts took."""
+        return sum(attempt.seconds for attempt in self.attempts)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One for each attempt, as plain data that a DataFrame takes."""
+        return [_row(attempt, self.budget) for attempt in self.attempts]
+
+    def to_json(self, indent: int | None = 1) -> str:
+        """As text, with the format's version."""
+        return json.dumps({"version": VERSION, **to_data(self)}, indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> AutoResult:
+        """What `to_json` wrote.
+
+        Raises:
+            SpecError: another version, or not such a result.
+        """
+        data = json.loads(text)
+        version = data.pop("version", None)
+        if version != VERSION:
+            raise SpecError(f"Received a result of version {version!r}; expected {VERSION}.")
+        found = from_data(data)
+        if not isinstance(found, cls):
+            raise SpecError(f"Received a {type(found).__name__}; expected an AutoResult.")
+        return found
+
+    @classmethod
+    def load(cls, folder: str | Path) -> AutoResult:
+        """The result in a work folder.
+
+        Raises:
+            SpecError: there is none.
+        """
+        path = Path(folder) / FILE
+        if not path.exists():
+            raise SpecError(f"{path} is not there; expected the work folder of a run that ended.")
+        return cls.from_json(path.read_text())
+
+    def __str__(self) -> str:
+        table = Table(title="Attempts", caption=self.verdict)
+        for name in ("", "effort", "because", "what came of it", "s"):
+            table.add_column(name)
+        for one in self.attempts:
+            what = one.proposal
+            said = (what.effort.words, what.why, outcome(one, self.budget), f"{one.seconds:.1f}")
+            table.add_row(str(one.number), *said)
+        return text_of(table, width=140)
+
+
+def _row(attempt: Attempt, budget: Budget) -> dict[str, Any]:
+    measured = attempt.measured
+    return {
+        "number": attempt.number,
+        "effort": type(attempt.proposal.effort).__name__,
+        "why": attempt.proposal.why,
+        "planned_bytes": attempt.proposal.planned_bytes,
+        "bytes": None if measured is None else measured.bytes,
+        "quality": None if measured is None else measured.quality,
+        "latency_us": None if measured is None else measured.latency_us,
+        "met": attempt.meets(budget),
+        "error": attempt.error,
+        "seconds": attempt.seconds,
+        "spec": to_data(attempt.proposal.spec),
+    }
