@@ -27,7 +27,7 @@ from experiments.data import movielens
 from experiments.files import replacing, save_arrays
 from experiments.models import store
 from experiments.stopping import StopRequest
-from experiments.training import Stopped, Trainer, TrainingConfig
+from experiments.training import Stopped, Trainer, TrainingConfig, Validation
 
 CONFIGS = Path(__file__).with_name("configs")
 PACKAGES = ("tensorflow", "tf-keras", "numpy")
@@ -69,7 +69,9 @@ def distill(
         movielens.windows(data, length),
         settings,
         out / train.CHECKPOINT,
-        lambda: ranking.hr_ndcg(evaluate(), K),
+        Validation(
+            lambda: dict(zip(("hr", "ndcg"), ranking.hr_ndcg(evaluate(), K), strict=True)), "ndcg"
+        ),
         {"student": student.name, **content},
     )
     trainer.run(stop)
