@@ -23,10 +23,11 @@ PUBLIC = {
     and (inspect.isclass(thing) or inspect.isfunction(thing))
     and thing.__module__.startswith("tfcompress")
 }
-# Made by other functions, raised, shown where they are used, or about a file on disk.
+# Made by other functions, raised, shown where they are used, abstract, or about a file on disk.
 NO_EXAMPLE = {name for name, thing in PUBLIC.items() if name.endswith("Error")} | {
     "Distiller", "Outputs", "Plan", "Rule", "AbsMax", "Deviations", "PerBlock", "PerChannel",
-    "PerTensor", "Exported", "LiteModel", "compare_latency",
+    "Outcomes", "PerTensor", "Exported", "LiteModel", "compare_latency",
+    "EarlyEnd", "Objective", "OracleChoice", "SearchResult", "Work",
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ do it. Export proves it. Report says what it saved.
 """
 
 import tfcompress.keras  # first: it chooses the Keras that everything else uses
-from tfcompress import recipes
+from tfcompress import recipes, tune
 from tfcompress.apply import apply, distill, finalize
 from tfcompress.auto import (
     AutoData,
@@ -37,6 +37,7 @@ from tfcompress.dynamic import Best, Decision, Dense, DynamicPruning, OneByOne, 
 from tfcompress.errors import (
     CopyError,
     ExportError,
+    SearchError,
     SpecError,
     StaleReferenceError,
     SurgeryError,
@@ -77,9 +78,31 @@ from tfcompress.layers.pruning import (
     PerLayer,
     PerOutput,
 )
+from tfcompress.outcomes import Costs, Outcomes
 from tfcompress.plan import Plan, plan
 from tfcompress.schedules import ConstantSparsity, Followed, Once, PolynomialDecay
-from tfcompress.search import Budget
+from tfcompress.search import (
+    Bayesian,
+    Budget,
+    EarlyEnd,
+    Examples,
+    Figures,
+    Hyperband,
+    MaximizeQuality,
+    MedianRule,
+    MinimizeBytes,
+    MinimizeLatency,
+    Objective,
+    OracleChoice,
+    RandomDraws,
+    SearchResult,
+    SearchSettings,
+    ToTheEnd,
+    Trial,
+    Work,
+    pareto_front,
+    search,
+)
 from tfcompress.sensitivity import Probe, Sensitivity, sensitivity
 from tfcompress.sparse import load_sparse, save_sparse
 from tfcompress.spec import Rule, Spec, rule
@@ -122,6 +145,7 @@ from tfcompress.techniques import (
     WeightError,
     measure_harm,
 )
+from tfcompress.tune import Space
 from tfcompress.where import by_name, by_size, by_type
 
 __version__ = "0.1.0"

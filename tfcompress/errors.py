@@ -30,5 +30,9 @@ class ExportError(TfcompressError):
     """A file that does not convert, load, run or agree; nothing was written."""
 
 
+class SearchError(TfcompressError):
+    """A search that found nothing, or of which nothing is there."""
+
+
 class EnvironmentSetupError(TfcompressError, ImportError):
     """TensorFlow was imported in a way in which its recommenders do not work."""

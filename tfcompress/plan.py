@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tfcompress.calibration import Calibration
 from tfcompress.errors import SpecError
@@ -18,6 +18,10 @@ from tfcompress.measure import LayerForm
 from tfcompress.spec import JointTechnique, Rule, Skip, Spec, Technique
 from tfcompress.surgery import Held, children, walk
 from tfcompress.techniques import TECHNIQUES
+from tfcompress.tune import Space
+
+if TYPE_CHECKING:
+    from tfcompress.outcomes import Outcomes
 
 
 @dataclass(frozen=True)
@@ -96,16 +100,24 @@ class Plan:
         return plan_text(self)
 
 
-def plan(model: Any, spec: Spec, calibration: Calibration | None = None) -> Plan:
+@overload
+def plan(model: Any, spec: Spec, calibration: Calibration | None = None) -> Plan: ...
+
+
+@overload
+def plan(model: Any, spec: Space, calibration: Calibration | None = None) -> Outcomes: ...
+
+
+def plan(model: Any, spec: Spec | Space, calibration: Calibration | None = None) -> Plan | Outcomes:
     """What `apply(model, spec)` would do to each layer, with bytes and multiply-adds.
 
     Args:
         model: a built Keras model of any kind.
-        spec: what is wanted.
+        spec: what is wanted; or a `Space`, of which the smallest and largest outcome are shown.
         calibration: what the layers see, for techniques that ask for it; see `calibrate`.
 
     Returns:
-        A `Plan`; it prints as a table.
+        A `Plan`, or the `Outcomes` of a space; it prints as a table.
 
     Raises:
         SpecError: a rule that matches no layer, rules that contradict each other, a layer that is
@@ -119,6 +131,10 @@ def plan(model: Any, spec: Spec, calibration: Calibration | None = None) -> Plan
         >>> planned.layers[0].path, planned.bytes_before, planned.bytes_after
         ('head', 2080, 640)
     """
+    if isinstance(spec, Space):
+        from tfcompress.outcomes import outcomes
+
+        return outcomes(model, spec, calibration)
     if not isinstance(spec, Spec):
         raise SpecError(f"plan received {spec!r}; expected a Spec: Spec([rule(where, technique)]).")
     held = walk(model)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from tfcompress.outcomes import Outcome, Outcomes
     from tfcompress.plan import Plan
 
 
@@ -40,6 +41,28 @@ def plan_text(plan: Plan) -> str:
     table.add_section()
     table.add_row("all", "", f"{plan.bytes_before:,}", f"{plan.bytes_after:,}", "", "")
     return text_of(table)
+
+
+def outcomes_text(found: Outcomes) -> str:
+    """The table of a space: its smallest and largest outcome by bytes and by multiply-adds."""
+    table = Table(title="Space")
+    for name in ("", "open values"):
+        table.add_column(name)
+    for name in ("bytes", "multiply-adds", "parameters"):
+        table.add_column(name, justify="right")
+    before = found.before
+    numbers = (before.bytes, before.multiply_adds, before.parameters)
+    table.add_row("now", "", *(f"{n:,}" for n in numbers))
+    for name in ("smallest", "largest", "lightest", "heaviest"):
+        _add_outcome(table, name, getattr(found, name))
+    return text_of(table)
+
+
+def _add_outcome(table: Table, name: str, one: Outcome) -> None:
+    values = "\n".join(f"{key} = {value}" for key, value in one.values.items())
+    costs = one.costs
+    numbers = (costs.bytes, costs.multiply_adds, costs.parameters)
+    table.add_row(name, values or "as by default", *(f"{n:,}" for n in numbers))
 
 
 def report_text(report: dict[str, Any]) -> str:

@@ -146,6 +146,13 @@ class Rule(Value):
                 "expected each technique at most once."
             )
 
+    @classmethod
+    def chosen(cls, fields: Mapping[str, Any]) -> Any:
+        """The rule; nothing of it where all its techniques are off."""
+        from tfcompress.tune import OFF
+
+        return cls(**fields) if fields["techniques"] else OFF
+
 
 @dataclass(frozen=True)
 class Spec(Value):
@@ -176,6 +183,13 @@ class Spec(Value):
         if not self.rules:
             raise SpecError("A spec received no rules; expected at least one.")
 
+    @classmethod
+    def left_open(cls, rules: Sequence[Any]) -> Any:
+        """A `Space`, where some values of the rules are open; see `tfcompress.tune`."""
+        from tfcompress.tune import Space
+
+        return Space(rules)
+
     def to_json(self, indent: int | None = 2) -> str:
         """The spec as JSON text, with the format's version."""
         return json.dumps({"version": VERSION, **to_data(self)}, indent=indent)
@@ -187,26 +201,31 @@ class Spec(Value):
         Raises:
             SpecError: not JSON, another version, or an unknown type or field.
         """
-        data = _parsed(text)
-        version = data.pop("version", None)
-        if version != VERSION:
-            raise SpecError(
-                f"Received a spec of version {version!r}; expected {VERSION}. "
-                "Write it anew with this release, or read it with the one that wrote it."
-            )
+        data = parsed(text)
         spec = from_data(data)
         if not isinstance(spec, cls):
             raise SpecError(f"Received a {type(spec).__name__}; expected a Spec.")
         return spec
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def parsed(text: str) -> dict[str, Any]:
+    """The data of a spec's JSON text, without its version.
+
+    Raises:
+        SpecError: not JSON, or another version.
+    """
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise SpecError(f"Received text that is not JSON ({error}); expected a spec.") from error
     if not isinstance(data, dict):
         raise SpecError(f"Received JSON that is a {type(data).__name__}; expected an object.")
+    version = data.pop("version", None)
+    if version != VERSION:
+        raise SpecError(
+            f"Received a spec of version {version!r}; expected {VERSION}. "
+            "Write it anew with this release, or read it with the one that wrote it."
+        )
     return data
 
 

@@ -7,6 +7,7 @@ checks, so that a file edited by hand is held to the same rules as code.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tfcompress.errors import SpecError
@@ -20,6 +21,24 @@ class Value:
 
     _known: ClassVar[dict[str, type[Value]]] = {}
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """The value; or a `Template` of it where a field is open (see `tfcompress.tune`)."""
+        if is_open(args) or is_open(tuple(kwargs.values())):
+            return cls.left_open(*args, **kwargs)
+        return super().__new__(cls)
+
+    @classmethod
+    def left_open(cls, *args: Any, **kwargs: Any) -> OpenValue:
+        """What stands for a value of this class whose fields are not all chosen."""
+        from tfcompress.tune import Template  # which is made of values itself
+
+        return Template.of(cls, *args, **kwargs)
+
+    @classmethod
+    def chosen(cls, fields: Mapping[str, Any]) -> Any:
+        """The value with these fields, which were open; or nothing of it (`tune.OFF`)."""
+        return cls(**fields)
+
     def __init_subclass__(cls, written: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if written and not any(
@@ -28,12 +47,29 @@ class Value:
             Value._known[cls.__name__] = cls
 
 
+class OpenValue:
+    """Base of what stands in a spec for a value that is not chosen yet."""
+
+    def to_data(self) -> dict[str, Any]:
+        """Its plain JSON data."""
+        raise NotImplementedError
+
+
+def is_open(value: Any) -> bool:
+    """Whether something is left open: a value, or one in a sequence."""
+    if isinstance(value, (list, tuple)):
+        return any(is_open(item) for item in value)
+    return isinstance(value, OpenValue)
+
+
 def to_data(value: Any) -> Any:
     """Plain JSON data of a value, a sequence of values, or a scalar.
 
     Raises:
         SpecError: something in it has no JSON form.
     """
+    if isinstance(value, OpenValue):
+        return value.to_data()
     if isinstance(value, Value) and dataclasses.is_dataclass(value):
         fields = {f.name: to_data(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}

@@ -1,0 +1,74 @@
+"""experiments.sweeping: a trial of the sweep, on users who walk through a few items."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfcompress as tfc
+from experiments import sweeping
+from experiments.compression import read_recipe
+from experiments.data.movielens import MovieLens
+from experiments.models import store, tf
+from experiments.models.sasrec import SASRecConfig
+
+N_ITEMS, LENGTH = 120, 8
+HOW = sweeping.Steps(steps=4, parts=2, before=2, batch=8)
+SWEEP = Path(__file__).parents[1] / "experiments"
+
+
+@pytest.fixture(scope="module")
+def data():
+    starts = np.random.default_rng(0).integers(0, N_ITEMS, 40)
+    walks = [((start + np.arange(14)) % N_ITEMS + 1).astype(np.int32) for start in starts]
+    return MovieLens(("", *(f"item {i}" for i in range(N_ITEMS))), walks)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    tf.keras.utils.set_random_seed(0)
+    return store.build(SASRecConfig(N_ITEMS, length=LENGTH, dim=16, feedforward=32, dropout=0.0))
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    read = read_recipe(SWEEP / "configs" / "mobile.json")
+    sizes = {"length": 6, "feedforward": [24, 16]}
+    return replace(read, student=sizes, linear=None, fresh=3, positions=24)
+
+
+def test_a_trial_distils_from_stored_answers_and_asks_the_file(data, teacher, recipe, tmp_path):
+    student = sweeping.distilled_student(data, teacher, teacher, recipe, HOW, tmp_path / "s.npz")
+    again = sweeping.distilled_student(data, teacher, teacher, recipe, HOW, tmp_path / "s.npz")
+    for one, other in zip(student.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    space = tfc.Spec(
+        [tfc.rule(tfc.by_type("Dense"), tfc.Quantize(tfc.tune.Choice(8, 4), tfc.PerTensor()))]
+    )
+    work = sweeping.Retrieval(data, teacher, recipe, HOW)
+    settings = tfc.SearchSettings(tmp_path / "search", tfc.RandomDraws(), trials=1)
+    result = tfc.search(student, space, work, tfc.MaximizeQuality(), tfc.Budget(), settings)
+    (trial,) = result.finished
+    assert trial.figures.bytes < result.before.bytes and trial.figures.latency_us > 0
+    assert len(trial.qualities) == 2
+    stored = tfc.Precomputed(tmp_path / "search" / "answers")
+    assert stored.logits.shape == (4 * 8, 3, N_ITEMS)
+
+
+def test_too_few_windows_are_refused(data, teacher, recipe):
+    with pytest.raises(ValueError, match="expected 8000 for 1000 steps of 8. Train for fewer"):
+        sweeping.windows_of(data, teacher, recipe, replace(HOW, steps=1000))
+
+
+def test_parts_divide_the_steps():
+    with pytest.raises(ValueError, match="parts that divide the steps"):
+        sweeping.Steps(steps=5, parts=2)
+
+
+def test_the_committed_space_fits_the_mobile_student():
+    space = tfc.Space.from_json((SWEEP / "specs" / "sweep.json").read_text())
+    names = [variable.name for variable in space.variables]
+    assert "item_table/Factorize/rank" in names and "Dense/Prune/sparsity" in names
+    assert json.loads(space.to_json())["type"] == "Spec"

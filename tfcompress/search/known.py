@@ -1,0 +1,105 @@
+"""What is known of a spec before anything is trained."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfcompress.errors import SpecError
+from tfcompress.outcomes import Costs, active
+from tfcompress.plan import plan
+from tfcompress.search.budget import Budget, limits_text
+from tfcompress.spec import Spec
+from tfcompress.tune import Space
+
+_DRAWS = 50
+
+
+class Known:
+    """Plans the specs of a space, each once.
+
+    Attributes:
+        graph: bytes that a file takes besides its weights, at least: the least seen so far.
+    """
+
+    def __init__(self, model: Any, space: Space, budget: Budget) -> None:
+        self.model, self.space, self.budget = model, space, budget
+        self.before = Costs.before(plan(model, space.default()))
+        self.graph = 0
+        self._costs: dict[str, Costs] = {}
+
+    def spec(self, values: Mapping[str, Any]) -> Spec:
+        """The spec of these values; raises SpecError where the techniques refuse them."""
+        return self.space.sample(values)
+
+    def costs(self, spec: Spec) -> Costs:
+        """What its plan says; raises SpecError where it cannot be planned."""
+        key = spec.to_json(indent=None)
+        if key not in self._costs:
+            self._costs[key] = Costs.of(plan(self.model, spec))
+        return self._costs[key]
+
+    def missed(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Which limits the spec of these values cannot meet, and by how much."""
+        return self.budget.out_of_reach(self.costs(self.spec(values)), self.graph)
+
+    def allows(self, values: Mapping[str, Any]) -> bool:
+        """Whether the spec of these values can be carried out and may meet the budget."""
+        try:
+            return not self.missed(values)
+        except SpecError:
+            return False
+
+    def see(self, size: int, costs: Costs) -> None:
+        """Learns from a file of so many bytes what files take besides weights."""
+        self.graph = min(self.graph, size - costs.least_bytes)
+
+    def active(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Of KerasTuner's values those that are of the space and matter, as a spec holds them."""
+        found = active(self.space.variables, values)
+        return {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in found.items()}
+
+    def check_start(self, start: Sequence[Mapping[str, Any]]) -> None:
+        """That what is to be tried first can be.
+
+        Raises:
+            SpecError: values that make no spec, or one that cannot meet the budget.
+        """
+        for values in start:
+            missed = self.missed(values)
+            if missed:
+                raise SpecError(
+                    f"start has {dict(values)}, whose spec cannot meet {self.budget!r}: it misses "
+                    f"{limits_text(self.budget, missed)}. Leave it out, or raise the budget."
+                )
+
+    def check_reach(self) -> None:
+        """That some spec can meet the budget.
+
+        Raises:
+            SpecError: none was found, at the ends of the space or by drawing.
+        """
+        if self.budget == Budget(latency_us=self.budget.latency_us, quality=self.budget.quality):
+            return  # nothing that a plan knows is limited
+        nearest = []
+        generator = random.Random(0)
+        for _ in range(_DRAWS):
+            try:
+                missed = self.missed(self.space.draw(generator))
+            except SpecError:
+                continue
+            if not missed:
+                return
+            nearest.append(missed)
+        found = plan(self.model, self.space)
+        for one in (found.smallest, found.lightest, found.fewest):
+            nearest.append(self.budget.out_of_reach(one.costs, self.graph))
+            if not nearest[-1]:
+                return
+        missed = min(nearest, key=lambda one: sum(one.values()))
+        raise SpecError(
+            f"No spec of the space was found that can meet {self.budget!r}; the nearest misses "
+            f"{limits_text(self.budget, missed)}. Raise the budget, or let the open values go "
+            "further down."
+        )
