@@ -70,13 +70,11 @@ def main(argv: list[str]) -> None:
     if not RESUME.value and (out / "search.json").exists():
         raise app.UsageError(f"{out} holds a search; expected another --out, or --resume.")
     _take_role()
-    workers = [_worker(number) for number in range(WORKERS.value)]
-    result, baseline = _search(out)
-    for worker in workers:
-        worker.wait()
+    data = movielens.load(Path(DATA.value) if DATA.value else None)
+    result = _search(out, data)
     if ROLE.value == "worker":
         return
-    content = written(result, baseline)
+    content = written(result, _teacher(data))
     target = Path(RESULTS.value) if RESULTS.value else out / "results.json"
     with replacing(target) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())
@@ -99,13 +97,13 @@ def _take_role() -> None:
 
 
 def _worker(number: int) -> subprocess.Popen[bytes]:
-    own = [flag for flag in sys.argv[1:] if not flag.startswith(("--role", "--workers"))]
-    command = [sys.executable, "-m", "experiments.sweep", *own]
-    return subprocess.Popen([*command, "--role=worker", f"--worker=worker{number}"])
+    given = {name: flags.FLAGS[name].value for name in (*_FLAGS, "out", "data", "chief")}
+    given |= {"role": "worker", "worker": f"worker{number}", "workers": 0}
+    own = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    return subprocess.Popen([sys.executable, "-m", "experiments.sweep", *own])
 
 
-def _search(out: Path) -> tuple[tfc.SearchResult, dict[str, Any]]:
-    data = movielens.load(Path(DATA.value) if DATA.value else None)
+def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
     recipe = read_recipe(Path(RECIPE.value))
     teacher = store.load_model(Path(TEACHER.value))
     how = Steps(STEPS.value, PARTS.value, BEFORE.value)
@@ -118,8 +116,11 @@ def _search(out: Path) -> tuple[tfc.SearchResult, dict[str, Any]]:
     )
     budget = tfc.Budget(BYTES.value, LATENCY.value, PARAMETERS.value, ADDS.value, QUALITY.value)
     work = Retrieval(data, assisted, recipe, how)
+    workers = [_worker(number) for number in range(WORKERS.value)]  # the student is there by now
     result = tfc.search(student, space, work, OBJECTIVES[OBJECTIVE.value](), budget, settings)
-    return result, _teacher(data)
+    for worker in workers:
+        worker.wait()
+    return result
 
 
 def _said(trial: tfc.Trial) -> None:
@@ -147,7 +148,8 @@ def written(result: tfc.SearchResult, teacher: dict[str, Any]) -> dict[str, Any]
     longest = max(seconds, default=None)
     trials = result.to_data()
     for trial in trials["trials"]:
-        trial.pop("folder")  # where it lay on this machine
+        trial.pop("folder")  # where it lay on this machine; a traceback says as much
+        trial["error"] = trial["error"] and trial["error"].strip().rpartition("\n")[2]
     return {
         "flags": {name: flags.FLAGS[name].value for name in _FLAGS},
         "steps": asdict(Steps(STEPS.value, PARTS.value, BEFORE.value)),
