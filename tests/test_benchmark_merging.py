@@ -35,6 +35,17 @@ def test_a_whole_run_keeps_only_other_models(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_row_that_was_not_timed_takes_the_place_of_none_that_was(tmp_path):
+    path = tmp_path / "peers.json"
+    rows = [row("TFLite, float32", p50_us=5.0), row("faiss, flat", p50_us=None)]
+    path.write_text(json.dumps({"command": "first", "rows": rows}))
+    new = [row("TFLite, float32", p50_us=None), row("faiss, flat", p50_us=None, bytes=3)]
+    record = merged({"command": "second"}, new, path)
+    assert [(one["p50_us"], one["bytes"]) for one in record["rows"]] == [(5.0, 1), (None, 3)]
+    failed = [row("TFLite, float32", p50_us=None, error="fails")]
+    assert merged({"command": "third"}, failed, path)["rows"][-1]["error"] == "fails"
+
+
 def test_a_first_run_needs_no_record(tmp_path):
     record = merged({"command": "first"}, [row("faiss, flat")], tmp_path / "none.json")
     assert record["runs"] == [{"command": "first"}] and record["rows"][0]["run"] == 0

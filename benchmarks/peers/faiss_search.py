@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +27,7 @@ from experiments.models.retriever import TOP
 from tfcompress.keras import tf
 
 Array = np.ndarray[Any, Any]
-_ROTATIONS = 10  # of OPQ; faiss's 50 take minutes and move the codes of so few vectors little
+_ROTATIONS = 10  # of OPQ, of which faiss makes 50 by default; that takes minutes
 Setting = Callable[[Any, Subject], None]
 
 
@@ -87,22 +87,38 @@ class Faiss:
         Raises:
             ImportError: if faiss is not installed (`pip install faiss-cpu`).
         """
-        return Searched(subject, self.query(subject), self._index(item_vectors(subject.model)))
+        index = _index(self.factory, self.probes, _Vectors(item_vectors(subject.model)))
+        return Searched(subject, self.query(subject), index)
 
-    def _index(self, vectors: Array) -> Any:
-        import faiss
 
-        faiss.omp_set_num_threads(1)
-        width, metric = vectors.shape[1], faiss.METRIC_INNER_PRODUCT
-        index: Any = faiss.index_factory(width, self.factory, metric)
-        if self.factory.startswith("OPQ"):
-            rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
-            rotation.niter = _ROTATIONS
-        index.train(vectors)
-        index.add(vectors)
-        if self.probes is not None:
-            faiss.extract_index_ivf(index).nprobe = self.probes
-        return index
+class _Vectors:
+    """An array that is known by its content, so that no index is trained twice."""
+
+    def __init__(self, array: Array) -> None:
+        self.array, self._content = array, array.tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Vectors) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+
+@lru_cache(maxsize=16)
+def _index(factory: str, probes: int | None, vectors: _Vectors) -> Any:
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    width, metric = vectors.array.shape[1], faiss.METRIC_INNER_PRODUCT
+    index: Any = faiss.index_factory(width, factory, metric)
+    if factory.startswith("OPQ"):
+        rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
+        rotation.niter = _ROTATIONS
+    index.train(vectors.array)
+    index.add(vectors.array)
+    if probes is not None:
+        faiss.extract_index_ivf(index).nprobe = probes
+    return index
 
 
 class Searched:

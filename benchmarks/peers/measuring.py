@@ -69,9 +69,9 @@ def measure(
         where = folder / _WORDS.sub("-", name)
         made = cache(partial(_make, system, subject, plain, where.with_suffix(".tflite")))
         rows[name] = _asked(made, where.with_suffix(".json"))
-        if rows[name]["error"] is None:
+        if rows[name]["error"] is None and rounds:
             runs[name] = made().preparations()
-    times = take_turns(runs, rounds) if rounds else {}
+    times = take_turns(runs, rounds)
     for name, taken in times.items():
         rows[name] |= {"p50_us": taken, "p50_us_float32": times[PLAIN]}
     return [

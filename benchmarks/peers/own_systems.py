@@ -65,6 +65,6 @@ _RETRIEVAL: Mapping[str, System] = {
     "faiss, PQ of 8 bytes": Faiss("OPQ8_64,PQ8"),
     "faiss, PQ of 32 codes of 4 bits, fast scan": Faiss("OPQ32_64,PQ32x4fs"),
     "faiss, IVF of 64 lists, SQ8": Faiss("IVF64,SQ8", probes=8),
-    "faiss, PQ of 32 bytes, query with dynamic range": Faiss("OPQ32_64,PQ32", query=DYNAMIC_RANGE),
+    "faiss, PQ of 16 bytes, query with dynamic range": Faiss("OPQ16_64,PQ16", query=DYNAMIC_RANGE),
 }
 OWN_SYSTEMS: Mapping[str, Mapping[str, System]] = {"retrieval": _RETRIEVAL}

@@ -51,7 +51,11 @@ SETTINGS: Mapping[str, str] = {
     "smaller, dim 32, distilled": _NARROW + _TAUGHT,
     "smaller, dim 16, distilled": _NARROW + _TAUGHT,
     "faiss": _FAISS,
-    "faiss, PQ": _FAISS + "; OPQ in front of PQ",
+    "faiss, PQ": _FAISS + "; OPQ of 10 iterations in front of PQ",
+    "faiss, PQ of 16 bytes, query": (
+        _FAISS.replace("a float32 TFLite file", "a TFLite file with dynamic range")
+        + "; OPQ of 10 iterations in front of PQ"
+    ),
     "faiss, IVF": _FAISS + "; 8 lists are searched",
 }
 
