@@ -392,9 +392,10 @@ def test_a_file_scores_several_vectors_at_once(tmp_path):
 
 
 def test_the_spec_of_a_file_says_what_its_table_is(tmp_path):
-    _, made = exported(tmp_path, tfc.Code(3, 8), tfc.Quantize(8))
+    code = tfc.Code(3, 8, tfc.KMeans(rounds=7))
+    _, made = exported(tmp_path, code, tfc.Quantize(8))
     (rule,) = tfc.Spec.from_json((made.folder / "spec.json").read_text()).rules
-    assert rule.techniques == (tfc.Code(3, 8), tfc.Quantize(8))
+    assert rule.techniques == (code, tfc.Quantize(8))
 
 
 def test_a_table_that_is_read_whole_is_refused_in_a_file(tmp_path):

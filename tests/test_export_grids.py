@@ -138,10 +138,13 @@ def test_float16_ships_as_float16_and_computes_what_training_saw(tmp_path):
 def test_corrected_weights_ship_as_they_were_rounded(tmp_path):
     plain = model()
     x = RNG.integers(0, 50, (60, 4)).astype(np.int32)
-    technique = tfc.Quantize(4, rounding=tfc.ErrorCorrecting())
+    technique = tfc.Quantize(4, rounding=tfc.ErrorCorrecting(damping=0.02))
     spec = tfc.Spec([tfc.rule(tfc.by_type("Dense"), technique)])
     student = tfc.apply(plain, spec, calibration=tfc.calibrate(plain, [x]))
-    shipped = integers_in(tfc.export(student, tmp_path / "m").model.read_bytes())
+    made = tfc.export(student, tmp_path / "m")
+    (rule,) = tfc.Spec.from_json((made.folder / "spec.json").read_text()).rules
+    assert rule.techniques == (technique,)
+    shipped = integers_in(made.model.read_bytes())
     for name in ("hidden", "head"):
         kernel = student.get_layer(name).kernel.numpy().T
         (found,) = [codes * steps for codes, steps, _ in shipped if codes.shape == kernel.shape]
@@ -166,6 +169,28 @@ def test_a_kernel_of_channels_that_are_multiplied_keeps_its_codes(tmp_path):
             (grid,) = layer.transforms["kernel"]
             expected = grid.codes(layer.before("kernel", grid)).numpy().transpose(3, 0, 1, 2)
             np.testing.assert_array_equal(codes, expected)
+
+
+@pytest.mark.parametrize("kind", ["Dense", "Conv2D"])
+def test_plan_counts_the_scales_that_a_file_has_before_a_batch_normalization(kind, tmp_path):
+    keras.utils.set_random_seed(3)
+    make = {
+        "Dense": lambda: keras.layers.Dense(16, input_shape=(12,)),
+        "Conv2D": lambda: keras.layers.Conv2D(16, 3, input_shape=(5, 5, 4)),
+    }[kind]
+    norm = keras.layers.BatchNormalization()
+    plain = keras.Sequential([make(), norm])
+    norm.set_weights([RNG.uniform(0.5, 2, 16) for _ in range(4)])
+    asked = tfc.Spec([tfc.rule(tfc.by_type(kind), tfc.Quantize(8, tfc.PerTensor()))])
+    student = tfc.apply(plain, asked)
+    ((_, steps, bits),) = integers_in(
+        tfc.export(student, tmp_path / "m", tolerance=0.05).model.read_bytes()
+    )
+    assert (bits, steps.size) == (8, 16)
+    for row in (tfc.plan(plain, asked).layers[0].after, tfc.plan(student, asked).layers[0].before):
+        assert [weight.scales for weight in row.weights] == [16]
+    alone = keras.Sequential([make()])
+    assert tfc.plan(alone, asked).layers[0].after.weights[0].scales == 1
 
 
 def test_the_ends_of_grids_need_no_weight_on_them():

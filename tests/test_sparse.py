@@ -171,3 +171,43 @@ def test_a_file_stays_what_it_was_where_writing_fails(tmp_path, monkeypatch):
 def test_weights_that_are_no_numbers_are_refused():
     with pytest.raises(tfc.ExportError, match="holds object; expected numbers"):
         checkpoint._written("names", np.array(["a"], object), None)
+
+
+# --- vocabularies -------------------------------------------------------------------------------
+
+
+def reads_tokens(kind, tokens=(), **more):
+    """A lookup, adapted to tokens if there are any, and a table behind it."""
+    lookup = kind(name="lookup", max_tokens=8, **more)
+    if len(tokens):
+        lookup.adapt(np.array(tokens))
+    inputs = keras.Input((2,), dtype="string" if kind is keras.layers.StringLookup else "int64")
+    rows = keras.layers.Embedding(8, 4, name="table")(lookup(inputs))
+    return keras.Model(inputs, rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens"),
+    [
+        (keras.layers.StringLookup, ["ä", "b", "b", "c"]),
+        (keras.layers.IntegerLookup, [700, -3, 700, 12]),
+    ],
+)
+def test_an_adapted_vocabulary_is_saved_with_the_weights(kind, tokens, tmp_path):
+    first, second = reads_tokens(kind, tokens), reads_tokens(kind)
+    tfc.save_sparse(first, tmp_path / "w")
+    tfc.load_sparse(second, tmp_path / "w")
+    x = np.array([tokens[:2], tokens[2:]])
+    np.testing.assert_array_equal(second(x), first(x))
+    again = second.get_layer("lookup").get_vocabulary()
+    assert list(again) == list(first.get_layer("lookup").get_vocabulary())
+
+
+def test_other_lookups_are_refused(tmp_path):
+    first = reads_tokens(keras.layers.StringLookup, ["a", "b"])
+    tfc.save_sparse(first, tmp_path / "w")
+    other = keras.Sequential([keras.layers.Embedding(8, 4, input_length=2)])
+    before = other.get_weights()
+    with pytest.raises(tfc.ExportError, match=r"the vocabularies of \['lookup'\], and the model"):
+        tfc.load_sparse(other, tmp_path / "w")
+    np.testing.assert_array_equal(other.get_weights()[0], before[0])

@@ -89,6 +89,50 @@ def test_a_kernel_is_passed_over_five_times_to_quantize_it_and_its_gradient_not_
     assert sorted(made) == ["Abs", "MatMul", "Mul", "RealDiv", "Round"]  # and Max reads once more
 
 
+def settled() -> tuple[Any, Any]:
+    """A pruned layer, and inputs for it."""
+    keras.utils.set_random_seed(4)
+    model = keras.Sequential([keras.layers.Dense(96, input_shape=(64,), use_bias=False)])
+    student = tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Prune(0.5))]))
+    return student, tf.random.normal((4, 64), seed=1)
+
+
+def test_a_kernel_under_a_mask_that_stays_is_passed_over_once_and_its_gradient_not_at_all():
+    student, x = settled()
+    made = tensors(traced(student.layers[0], x).graph, 64 * 96)
+    assert sorted(kind for kind in made if kind not in ("ReadVariableOp", "Identity")) == [
+        "MatMul", "Mul",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [{}, {"jit_compile": True}, {"run_eagerly": True}], ids=str)
+def test_an_optimizer_that_remembers_moves_no_zero(how):
+    student, x = settled()
+    layer = student.layers[0]
+    zero = layer.kernel.numpy() == 0
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.1)
+    optimizer.build(student.trainable_variables)
+    for slot in optimizer.variables[1:]:
+        slot.assign(tf.fill(slot.shape, tf.cast(0.3, slot.dtype)))  # of training before it
+    student.compile(optimizer, "mse", **how)
+    for _ in range(3):
+        student.fit(x, tf.ones((4, 96)), verbose=0)
+        np.testing.assert_array_equal(layer.kernel.numpy() == 0, zero)
+        np.testing.assert_array_equal(student(x, training=False), x @ layer.kernel)
+        np.testing.assert_array_equal(student(x, training=True), x @ layer.kernel)
+
+
+def test_weights_in_lower_precision_keep_the_bits_that_they_are_held_in():
+    policy = keras.mixed_precision.Policy("mixed_bfloat16")
+    layer = keras.layers.Dense(4, input_shape=(8,), dtype=policy)
+    student = tfc.apply(
+        keras.Sequential([layer]), tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Prune(0.5))])
+    )
+    before = student.layers[0].layer.kernel.numpy()
+    student(tf.ones((2, 8)), training=True)
+    np.testing.assert_array_equal(student.layers[0].layer.kernel.numpy(), before)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_one_scale_for_all_is_that_of_the_largest_magnitude_whatever_its_sign(sign):
     weights = np.random.default_rng(0).normal(size=(6, 5, 4)).astype(np.float32)

@@ -18,6 +18,8 @@ from tfcompress.measure import LayerForm
 from tfcompress.spec import JointTechnique, Rule, Skip, Spec, Technique
 from tfcompress.surgery import Held, children, walk
 from tfcompress.techniques import TECHNIQUES
+from tfcompress.techniques.folding import scales_as_folded
+from tfcompress.techniques.readers import Graph
 from tfcompress.tune import Space
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class LayerPlan:
         """The same for a layer that is called so many times for an example."""
         before = replace(self.before, positions=self.before.positions * times)
         after = replace(self.after, positions=self.after.positions * times)
+        return replace(self, before=before, after=after)
+
+    def in_a_file(self, graph: Graph) -> LayerPlan:
+        """The same with the scales that a file has, where the layers behind it make them others."""
+        before, after = (scales_as_folded(form, graph) for form in (self.before, self.after))
         return replace(self, before=before, after=after)
 
     def to_data(self) -> dict[str, Any]:
@@ -151,8 +158,9 @@ def plan(model: Any, spec: Spec | Space, calibration: Calibration | None = None)
             continue
         for technique, items in group:
             _carry(technique, [drafts[id(item.layer)] for item in items])
-    times = _time_steps(held)
-    return Plan(tuple(draft.row().repeated(times.get(key, 1)) for key, draft in drafts.items()))
+    times, graph = _time_steps(held), Graph(model)
+    rows = {key: draft.row().in_a_file(graph) for key, draft in drafts.items()}
+    return Plan(tuple(row.repeated(times.get(key, 1)) for key, row in rows.items()))
 
 
 def _time_steps(held: list[Held]) -> dict[int, int]:

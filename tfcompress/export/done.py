@@ -39,6 +39,8 @@ from tfcompress.techniques import (
     Spatial,
     Tier,
 )
+from tfcompress.techniques.quantize import Granularity
+from tfcompress.techniques.rounding import Nearest
 from tfcompress.where import by_name
 
 _FACTORIZED = (FactorizedConv2D, FactorizedDense, FactorizedEinsumDense, FactorizedEmbedding)
@@ -69,7 +71,8 @@ def _techniques(layer: Any) -> tuple[Technique, ...]:
     elif isinstance(inner, _FACTORIZED):
         found.append(Factorize(inner.rank))
     if isinstance(inner, CodedEmbedding):
-        found.append(Code(inner.codes, inner.centroids))
+        start = {} if inner.start is None else {"start": inner.start}
+        found.append(Code(inner.codes, inner.centroids, **start))
     if isinstance(inner, SharedEmbedding):
         found.append(_share(inner))
     if isinstance(inner, TieredEmbedding):
@@ -103,6 +106,7 @@ def _share(layer: SharedEmbedding) -> Share:
 def _quantize(grid: FakeQuantizer) -> Quantize:
     if isinstance(grid, HalfPrecision):
         return Quantize(grid.bits)
-    if grid.channel_axis is None:
-        return Quantize(grid.bits, PerTensor(), grid.scale)
-    return Quantize(grid.bits, PerBlock(grid.block) if grid.block else PerChannel(), grid.scale)
+    by: Granularity = PerTensor() if grid.channel_axis is None else PerChannel()
+    by = PerBlock(grid.block) if grid.block else by
+    rounding = getattr(grid, "rounding", None) or Nearest()
+    return Quantize(grid.bits, by, grid.scale, rounding)

@@ -7,6 +7,7 @@ from typing import Any
 from tfcompress.keras import keras, tf
 from tfcompress.layers.table import IN_KERAS, Operators, TableLayer
 from tfcompress.layers.weights import register_weights
+from tfcompress.value import from_data, to_data
 
 
 def decode(assignments: Any, codebooks: Any, using: Operators = IN_KERAS) -> Any:
@@ -127,6 +128,7 @@ class CodedEmbedding(TableLayer):
         codes: bytes stored for an id.
         centroids: vectors in a codebook, at most 256.
         mask_zero: as for Embedding.
+        start: where the codes came from, a value; None: not known.
 
     Example:
         >>> import tensorflow as tf
@@ -140,6 +142,7 @@ class CodedEmbedding(TableLayer):
     def __init__(
         self, input_dim: int, output_dim: int, codes: int, centroids: int = 256, **kwargs: Any
     ) -> None:
+        self.start = kwargs.pop("start", None)
         super().__init__(input_dim, output_dim, **kwargs)
         self.codes = codes
         self.centroids = centroids
@@ -178,7 +181,13 @@ class CodedEmbedding(TableLayer):
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments."""
-        return {**super().get_config(), "codes": self.codes, "centroids": self.centroids}
+        config = {**super().get_config(), "codes": self.codes, "centroids": self.centroids}
+        return {**config, "start": to_data(self.start)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> CodedEmbedding:
+        """The table of such a config."""
+        return cls(**{**config, "start": from_data(config.get("start"))})
 
 
 register_weights(CodedEmbedding, codebooks=0)

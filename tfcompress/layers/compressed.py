@@ -10,6 +10,7 @@ from typing import Any
 
 from tfcompress.keras import keras, tf
 from tfcompress.layers.weights import place_of, weight_of, weight_roles
+from tfcompress.layers.zeroing import held_at_zero
 
 
 @keras.utils.register_keras_serializable("tfcompress")
@@ -80,20 +81,27 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         for later, old in enumerate(before, place + 1):
             chain[later].restart(old, self._through(name, chain[:later]))
 
+    _zeroed: Sequence[str] = ()  # weights that have the zeros of their masks in this very call
+
     @tf.autograph.experimental.do_not_convert
     def call(self, inputs: Any, *args: Any, training: Any = None, **kwargs: Any) -> Any:
         """What the layer computes with its transformed weights."""
         self._advance_if(training)
         if self.layer._expects_training_arg:
             kwargs["training"] = training
-        if self._is_lookup():
+        if self.is_lookup():
             return self._lookup(inputs)
         if not self.layer._expects_mask_arg:  # Keras hands a mask to every `**kwargs`
             kwargs.pop("mask", None)
-        with self._transformed():
-            return self.layer(inputs, *args, **kwargs)
+        self.__dict__["_zeroed"] = held_at_zero(self, training)
+        try:
+            with self._transformed():
+                return self.layer(inputs, *args, **kwargs)
+        finally:
+            self.__dict__["_zeroed"] = ()
 
-    def _is_lookup(self) -> bool:
+    def is_lookup(self) -> bool:
+        """Whether a call is the look-up of some rows of a table."""
         # A subclass with a call of its own must be called.
         embedding = keras.layers.Embedding
         return isinstance(self.layer, embedding) and type(self.layer).call is embedding.call
@@ -115,6 +123,8 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
             return
         if isinstance(training, (bool, int)):
             self._advance()
+            for name in held_at_zero(self, training):
+                self._transforms[name][0].zero(weight_of(self.layer, name))
         else:
             tf.cond(tf.cast(training, tf.bool), self._advance, lambda: None)
 
@@ -137,7 +147,7 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
 
     def effective(self, name: str) -> Any:
         """The transformed weight, a float tensor of the weight's own shape."""
-        return self._through(name, self._transforms[name])
+        return self._through(name, self._transforms[name][name in self._zeroed :])
 
     def before(self, name: str, transform: Any) -> Any:
         """The weight as it reaches one of its transforms."""

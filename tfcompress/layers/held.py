@@ -10,6 +10,7 @@ from tfcompress.keras import keras, tf
 from tfcompress.layers import grid
 from tfcompress.layers.quantizer import FakeQuantizer
 from tfcompress.measure import axes_of
+from tfcompress.value import from_data, to_data
 
 
 @keras.utils.register_keras_serializable("tfcompress")
@@ -17,9 +18,29 @@ class HeldQuantizer(FakeQuantizer):
     """Rounds a matrix onto the grid that its scale gave it at first, whatever the weights do.
 
     What is held is the logarithm of the step, in the weights of the wrapper.
+
+    Args:
+        rounding: how the weights came onto the grid, a value; None: not known.
+        arguments: those of `FakeQuantizer`.
     """
 
     trainable: ClassVar[bool] = False
+
+    def __init__(self, *arguments: Any, rounding: Any = None, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.rounding = rounding
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make the same quantizer, what it keeps aside."""
+        return {**super().get_config(), "rounding": to_data(self.rounding)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> HeldQuantizer:
+        """The quantizer of such a config."""
+        rest = {name: value for name, value in config.items() if name != "rounding"}
+        made: HeldQuantizer = super().from_config(rest)  # type: ignore[assignment]
+        made.rounding = from_data(config.get("rounding"))
+        return made
 
     def build(self, layer: Any, name: str, weight: Any) -> None:
         """Adds the logarithms of the steps to the wrapper's own weights."""

@@ -93,11 +93,7 @@ class Mask(Zeroing):
         self.followed = False  # whether somebody moves it who watches the training
         self._amount = self.scope.amount(amount_of(sparsity))
         self._decide = self.schedule.decider(self._amount.target)
-
-    @property
-    def settled(self) -> bool:
-        """Whether the mask never moves again: what is under its zeros is of no use any more."""
-        return self._decide is None
+        self.settled = self._decide is None  # what is under its zeros is of no use any more
 
     @property
     def target(self) -> float:

@@ -1,7 +1,8 @@
 """Saving and loading a model's weights without their zeros.
 
 The file: a mark, the length of the header and its checksum, the header as JSON, and for each weight
-which entries are not zero and those entries, one behind the other.
+which entries are not zero and those entries, one behind the other. The header has the vocabularies
+of lookups, too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tfcompress.errors import ExportError
 from tfcompress.layers import Compressed
 from tfcompress.layers.weights import weight_of
 from tfcompress.sparse.codec import ENCODINGS, decode, encode, nonzero
+from tfcompress.sparse.tokens import check_tokens, give_tokens, tokens_of
 from tfcompress.surgery import walk
 from tfcompress.surgery.walk import without_tokens
 
@@ -34,7 +36,8 @@ def save_sparse(model: Any, path: str | Path) -> int:
 
     What lies under the zeros of a mask that never moves again is not written; a mask on a schedule
     may bring such weights back, and they are. A mask that says no more than which weights are zero
-    takes no bytes. The file is written beside its place and then moved there.
+    takes no bytes. Vocabularies that lookups were adapted to are written, too. The file is
+    written beside its place and then moved there.
 
     Args:
         model: a built model, compressed or not.
@@ -70,7 +73,7 @@ def save_sparse(model: Any, path: str | Path) -> int:
         row, content = _written(weight.name, value, _same_pattern(index, values, masked))
         rows.append(row)
         parts.append(content)
-    header = json.dumps({"weights": rows}).encode()
+    header = json.dumps({"weights": rows, "tokens": tokens_of(model)}).encode()
     content = b"".join([_MARK, _HEAD.pack(len(header), zlib.crc32(header)), header, *parts])
     _put(Path(path), content)
     return len(content)
@@ -127,15 +130,15 @@ def _put(path: Path, content: bytes) -> None:
 
 
 def load_sparse(model: Any, path: str | Path) -> None:
-    """Gives a model the weights that `save_sparse` wrote, to the last bit.
+    """Gives a model the weights that `save_sparse` wrote, to the last bit, and the vocabularies.
 
     Args:
         model: a built model of the same weights, such as the one that the same spec makes.
         path: the file.
 
     Raises:
-        ExportError: no such file, or a damaged one, or one of other weights; the model is not
-            changed then.
+        ExportError: no such file, or a damaged one, or one of other weights or lookups; the model
+            is not changed then.
 
     Example:
         >>> import tempfile, tf_keras as keras
@@ -148,14 +151,19 @@ def load_sparse(model: Any, path: str | Path) -> None:
         >>> bool((second.get_weights()[0] == first.get_weights()[0]).all())
         True
     """
-    rows, content = _read(Path(path))
+    header, content = _read(Path(path))
+    rows, tokens = header["weights"], header.get("tokens")  # older files have no tokens
     weights = without_tokens(model.weights)
     _check(weights, rows, path)
-    for weight, value in zip(weights, _values(rows, content, path), strict=True):
+    values = _values(rows, content, path)
+    if tokens is not None:
+        check_tokens(model, tokens, path)
+        give_tokens(model, tokens)
+    for weight, value in zip(weights, values, strict=True):
         weight.assign(value)
 
 
-def _read(path: Path) -> tuple[list[dict[str, Any]], bytes]:
+def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -167,7 +175,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], bytes]:
     header = content[start : start + length]
     if zlib.crc32(header) != checksum:
         raise _damaged(path)
-    return json.loads(header)["weights"], content[start + length :]
+    return json.loads(header), content[start + length :]
 
 
 def _check(weights: Sequence[Any], rows: list[dict[str, Any]], path: Any) -> None:

@@ -168,8 +168,7 @@ class Code(Technique):
     long (`python -m benchmarks.table_scores`).
 
     Quantize the centroids `PerTensor()`: per channel each of them has a scale, which takes as much
-    as the few weights of it. The spec in an exported folder does not name the start, for the codes
-    are in the file.
+    as the few weights of it.
 
     Args:
         codes: bytes for an id; a divisor of the table's width.
@@ -211,7 +210,8 @@ class Code(Technique):
 
     def apply(self, layer: Any) -> Any:
         """The coded table, as close to the layer's as its codes allow."""
-        new = CodedEmbedding(codes=self.codes, centroids=self.centroids, **common_arguments(layer))
+        common = {"start": self.start, **common_arguments(layer)}
+        new = CodedEmbedding(codes=self.codes, centroids=self.centroids, **common)
         table = np.asarray(layer.embeddings)
         assignments = self.start.assignments(table, self.codes, self.centroids)
         built_like(new, layer)

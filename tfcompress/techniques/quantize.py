@@ -14,6 +14,7 @@ from tfcompress.layers import (
     AbsMax,
     FakeQuantizer,
     HalfPrecision,
+    HeldQuantizer,
     LearnedQuantizer,
     MappedEmbedding,
     Scale,
@@ -218,4 +219,7 @@ class Quantize(Technique):
             return HalfPrecision(channel_axis)
         granularity = PerTensor() if channel_axis is None else self.granularity
         where = granularity.arguments(channel_axis)
-        return kind(self.bits, scale=self.scale, **where)
+        made = kind(self.bits, scale=self.scale, **where)
+        if isinstance(made, HeldQuantizer):
+            made.rounding = self.rounding
+        return made
