@@ -30,10 +30,10 @@ def largest(scores: Any, k: int) -> Any:
         [[1, 2]]
     """
     ids = scores.shape[-1]
-    if ids <= _WIDEST * k:
-        return tf.math.top_k(scores, k).indices
     size = block_size(ids)
     count = -(-ids // size)
+    if count <= k:
+        return tf.math.top_k(scores, k).indices
     if count * size > ids:
         lowest = scores.dtype.min
         scores = tf.pad(scores, [[0, 0], [0, count * size - ids]], constant_values=lowest)
@@ -60,6 +60,9 @@ def picked(values: Any, places: Any) -> Any:
     Returns:
         `[n, k, ...]`.
     """
-    if values.shape[0] == 1 or places.shape[0] == 1:  # without batches GATHER copies whole rows
-        return tf.gather(values[0], places[0])[tf.newaxis]
+    if values.shape[0] == 1 or places.shape[0] == 1:
+        # Reshaped rather than sliced: LiteRT's STRIDED_SLICE copies number by number.
+        flat = tf.reshape(values, [-1, *values.shape[2:]])
+        found = tf.gather(flat, tf.reshape(places, [-1]))
+        return tf.reshape(found, [1, places.shape[1], *values.shape[2:]])
     return tf.gather(values, places, batch_dims=1)

@@ -51,7 +51,8 @@ class Tier(Technique):
         fine: share of the rows with second codes, above 0; with 1 nothing would be saved, and the
             table stays as it is.
         wide: axes with codes of two digits, from 0; at most half of the width.
-        found: how many rows of each vector count as found; from 1.
+        found: how many rows of each vector count as found, twice as many as will be asked for; from
+            1.
         seed: of what is drawn.
 
     Raises:
@@ -66,7 +67,7 @@ class Tier(Technique):
     vectors: str = ""
     fine: float = 0.1
     wide: int = 8
-    found: int = 400
+    found: int = 200
     seed: int = 0
 
     def __post_init__(self) -> None:
