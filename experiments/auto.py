@@ -44,7 +44,7 @@ def run(recipe: Recipe, teacher_folder: Path, data: movielens.MovieLens) -> tfc.
     tf.keras.utils.set_random_seed(recipe.training.seed)
     float_file = teacher_folder / "model.tflite"
     least = KEEP.value * validation(float_file, data)
-    student, teacher = started(recipe, teacher_folder, data)
+    student, teacher, data = started(recipe, teacher_folder, data)
     shipping = tfc.Shipping(
         files.signatures(student.config),
         files.verification_calls(data, student.config.length),

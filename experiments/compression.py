@@ -22,7 +22,7 @@ from experiments.data import movielens
 from experiments.machine import cpu_model
 from experiments.models import files, store, tf
 from experiments.models.linear import Linear, assisted
-from experiments.models.student import forward_on, student_of
+from experiments.models.student import forward_on, renumbered, student_of
 from experiments.training import Trainer, TrainingConfig, Validation
 
 K = 10
@@ -122,7 +122,7 @@ def compress(
       Stopped: when stopped; the state is in `place.work`.
     """
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    student, teacher = started(recipe, place.teacher, data)
+    student, teacher, data = started(recipe, place.teacher, data)
     print(tfc.plan(student, recipe.spec))
     student = tfc.apply(student, recipe.spec)
     curve = _train(recipe, student, teacher, place.work, data, stop)
@@ -140,14 +140,20 @@ def compress(
     )
 
 
-def started(recipe: Recipe, folder: Path, data: movielens.MovieLens) -> tuple[Any, Any]:
-    """The student as it starts, in float32, and its teacher.
+def started(
+    recipe: Recipe, folder: Path, data: movielens.MovieLens
+) -> tuple[Any, Any, movielens.MovieLens]:
+    """The student as it starts, in float32, with its teacher, and the data numbered as theirs.
 
     Args:
       recipe: what to make. folder: the teacher's. data: MovieLens-1M.
     """
     teacher = store.load_model(folder)
-    return student_of(teacher, recipe.student, _some_histories(data, teacher)), teacher
+    if recipe.student.get("frequent") is not None:
+        by_title = {title: number for number, title in enumerate(data.titles)}
+        data = movielens.by_frequency(data)
+        teacher = renumbered(teacher, [by_title[title] for title in data.titles])
+    return student_of(teacher, recipe.student, _some_histories(data, teacher)), teacher, data
 
 
 def _some_histories(data: movielens.MovieLens, teacher: Any) -> Any:

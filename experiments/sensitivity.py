@@ -37,7 +37,7 @@ def measure(
 ) -> tuple[tfc.Sensitivity, float]:
     """The sensitivity of a recipe's student as it starts, and the seconds that this run took."""
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    student, _ = started(recipe, teacher, data)
+    student, _, data = started(recipe, teacher, data)
     asked = probe(data, student.config.length, USERS.value, QUALITY.value)
     start = time.perf_counter()
     found = tfc.sensitivity(student, asked, folder=out)

@@ -10,11 +10,11 @@ import pytest
 
 import tfcompress as tfc
 from experiments import compression, publishing, quality
-from experiments.data.movielens import MovieLens
+from experiments.data.movielens import MovieLens, by_frequency
 from experiments.models import files, store, tf
 from experiments.models.linear import Linear
 from experiments.models.sasrec import SASRecConfig
-from experiments.models.student import forward_on, student_of
+from experiments.models.student import forward_on, renumbered, student_of
 from experiments.table import comparison_table
 from experiments.training import Stopped, TrainingConfig
 from tfcompress.report import text_of
@@ -25,7 +25,7 @@ SPEC = tfc.Spec(
     [tfc.rule(tfc.by_type("Embedding"), FOUR_BITS), tfc.rule(tfc.by_type("Dense"), FOUR_BITS)]
 )
 RECIPE = compression.Recipe(
-    student={"length": 6, "feedforward": [24, 16]},
+    student={"length": 6, "frequent": 80, "feedforward": [24, 16]},
     spec=SPEC,
     linear=Linear(penalty=10.0, decay=0.9, factor=1.0),
     temperature=1.0,
@@ -101,6 +101,21 @@ def _without_means(model):
     model.item_table.set_weights([table - table.mean(1, keepdims=True)])
 
 
+def test_two_tables_say_what_one_says(teacher):
+    whole, split, rows = student_of(teacher, {}), student_of(teacher, {"frequent": 50}), histories()
+    rows[:8, :3] = 0
+    assert split.item_table.input_dim + split.rare_table.input_dim == N_ITEMS + 1 + 2
+    expected = whole.item_logits(whole.last(rows))
+    np.testing.assert_allclose(split.item_logits(split.last(rows)), expected, atol=1e-4)
+
+
+def test_a_renumbered_teacher_answers_in_the_new_numbers(teacher):
+    numbers = np.append(0, np.random.default_rng(2).permutation(N_ITEMS) + 1)
+    other, rows = renumbered(teacher, numbers), histories()
+    expected = teacher.logits(teacher.last(numbers[rows])).numpy()[:, numbers]
+    np.testing.assert_allclose(other.logits(other.last(rows)), expected, atol=1e-5)
+
+
 def test_a_student_that_reads_less_reads_the_latest(teacher):
     whole, student = student_of(teacher, {}), student_of(teacher, {"length": 6})
     padded = np.pad(histories(6), [(0, 0), (2, 0)])
@@ -153,7 +168,7 @@ def test_the_folder_is_whole_and_says_what_was_measured(made, data):
     names = {path.name for path in made.folder.iterdir()}
     assert names == {"model.tflite", "spec.json", "report.json", "items.txt"}
     lines = (made.folder / "items.txt").read_text().splitlines()
-    assert tuple(lines) == data.titles[1:]
+    assert tuple(lines) == by_frequency(data).titles[1:]
     found = made.report["evaluation"]
     ranks = quality.file_ranks(made.model, data, "test")
     assert found["file"] == quality.quality(ranks)
@@ -205,7 +220,7 @@ def test_a_config_with_an_unknown_section_is_refused(tmp_path):
 
 def test_the_committed_configs_are_valid():
     root = Path(__file__).parents[1]
-    for name in ("demo", "mobile"):
+    for name in ("mobile", "mobile-small"):
         recipe = compression.read_recipe(root / f"experiments/configs/{name}.json")
         assert recipe.weight > 0
 

@@ -14,6 +14,7 @@ from experiments.data import movielens, movielens_sources
 from experiments.data.movielens import (
     DataError,
     MovieLens,
+    by_frequency,
     canonical,
     inputs,
     load,
@@ -306,13 +307,14 @@ def test_an_unknown_split_is_refused():
         inputs(numbered([4]), "train", 3)
 
 
-def test_numbers_can_change_and_come_back():
+def test_numbers_can_follow_frequency_and_come_back():
     data = MovieLens(
         ("", "A", "B", "C"), [np.array(h, np.int32) for h in ([3, 2, 3, 1, 1], [2, 3, 1, 1])]
     )
-    others = renumbered(data, ("", "C", "B", "A"))
-    assert [h.tolist() for h in others.histories] == [[1, 2, 1, 3, 3], [2, 1, 3, 3]]
-    back = renumbered(others, data.titles)
+    sorted_ones = by_frequency(data)
+    assert sorted_ones.titles == ("", "C", "B", "A")
+    assert [h.tolist() for h in sorted_ones.histories] == [[1, 2, 1, 3, 3], [2, 1, 3, 3]]
+    back = renumbered(sorted_ones, data.titles)
     assert [h.tolist() for h in back.histories] == [h.tolist() for h in data.histories]
 
 

@@ -25,6 +25,7 @@ from experiments.files import save_arrays
 __all__ = [
     "DataError",
     "MovieLens",
+    "by_frequency",
     "inputs",
     "load",
     "renumbered",
@@ -245,6 +246,16 @@ def renumbered(data: MovieLens, titles: tuple[str, ...]) -> MovieLens:
         )
     numbers = np.array([number[title] for title in data.titles], np.int32)
     return MovieLens(titles, [numbers[history] for history in data.histories])
+
+
+def by_frequency(data: MovieLens) -> MovieLens:
+    """The same events with items numbered from the most frequent in training to the least.
+
+    Items that are as frequent keep their order.
+    """
+    counts = np.bincount(np.concatenate(data.train), minlength=data.n_items + 1)[1:]
+    order = np.argsort(-counts, kind="stable") + 1
+    return renumbered(data, ("", *(data.titles[item] for item in order)))
 
 
 def _padded(events: IntArray, length: int) -> IntArray:

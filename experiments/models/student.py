@@ -56,6 +56,21 @@ def student_of(teacher: Any, sizes: dict[str, Any], histories: Any = None) -> Mo
     return student if config.feedforward == whole else _narrowed(student, config, histories)
 
 
+def renumbered(teacher: SASRec, numbers: Any) -> SASRec:
+    """A copy of a teacher whose items have other numbers.
+
+    Args:
+      teacher: a trained model.
+      numbers: int [n_items + 1], for each new number the old one; 0 stays 0.
+    """
+    copy = store.build(teacher.config)
+    copy.set_weights(teacher.get_weights())
+    copy.item_table.set_weights([teacher.item_table.get_weights()[0][numbers]])
+    if teacher.item_bias is not None:
+        copy.item_bias.assign(teacher.item_bias.numpy()[numbers])
+    return copy
+
+
 def _blocks(student: MobileSASRec) -> list[MixingBlock | ReadingBlock]:
     return [*student.mixing, student.reading]
 
@@ -66,7 +81,12 @@ def _start_tables(student: MobileSASRec, teacher: SASRec) -> None:
     bias = 0.0 if teacher.item_bias is None else teacher.item_bias.numpy()
     direction = np.full(dim, dim**-0.5, np.float32)  # that of the mean
     along = bias / _BIAS_LENGTH
-    student.item_table.set_weights([_centred(rows) + np.outer(along, direction)])
+    items = _centred(rows) + np.outer(along, direction)
+    frequent, none = student.config.frequent, np.zeros_like(items[:1])
+    if frequent is not None and student.rare_table is not None:
+        student.rare_table.set_weights([np.vstack([none, items[frequent + 1 :]])])
+        items = np.vstack([items[: frequent + 1], none])
+    student.item_table.set_weights([items])
     positions = teacher.position_table.get_weights()[0][-length:] * dim**-0.5
     student.position_table.set_weights([_centred(np.vstack([positions, positions[:1]]))])
     scale, shift = teacher.norm.get_weights()
