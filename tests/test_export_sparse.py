@@ -46,7 +46,7 @@ def test_a_file_without_zeros_says_nothing_and_one_in_few_bits_says_why(tmp_path
     plain = tfc.export(pruned(tfc.Quantize(8)), tmp_path / "a")
     assert "sparse_kernels" not in plain.report
     both = tfc.export(pruned(tfc.Prune(0.9), tfc.Quantize(8)), tmp_path / "b")
-    assert both.report["sparse_kernels"] == sparse.IN_FEW_BITS
+    assert both.report["sparse_kernels"] == sparse.in_few_bits()
 
 
 def test_what_takes_more_bytes_is_left(tmp_path):

@@ -85,7 +85,7 @@ def contents(
         return stretched(model, mapped, build), sparse.STREAMED if zeros else None
     plain = unfused(lowered(lifted.model))
     content = _dense(model, plain, lifted.signatures)
-    kernels = sparse.IN_FEW_BITS if zeros else None
+    kernels = sparse.in_few_bits() if zeros else None
     if zeros and not stored_weights(model):
         content, kernels = sparse.chosen(
             content,

@@ -1,20 +1,20 @@
-"""In which bits, and on which grids, LiteRT's operators can hold their weights.
+"""In which bits, and on which grids, LiteRT's operators can hold their weights, as measured.
 
-Measured with litert-quantizer 0.11 and ai-edge-litert 2.3, by storing a weight and running the
-file. CONV_2D of 2 bits loads and gives NaN; one in groups does not load with one scale.
-DEPTHWISE_CONV_2D of one scale gives infinities. litert-quantizer refuses 4 bits for it, for
-TRANSPOSE_CONV and for BATCH_MATMUL with rounded activations, and blocks of 8 bits. A loop over time
-that returns sequences does not run with weights in few bits, but it does in float16.
+What `modes` says of weights whose activations nobody asked to be otherwise: rounded as the file
+runs where weights are in few bits, floats where they are float16. CONV_2D of 2 bits loads and gives
+NaN, DEPTHWISE_CONV_2D of one scale infinities.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from tfcompress.layers import FakeQuantizer
 from tfcompress.layers.grid import stored_bits
 from tfcompress.layers.kinds import LOOP
 from tfcompress.measure import WeightForm
+from tfcompress.techniques.modes import BLOCK, CHANNEL, HALF_BITS, TENSOR, WHOLE, is_known, widths
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Storable:
 
     Attributes:
         bits: widths of a weight.
-        one_scale: whether one scale for all weights.
+        one_scale: whether one scale for all weights, in each of these widths.
         blocks: widths of a weight where blocks of a channel have scales.
         instead: what to do about it.
     """
@@ -34,16 +34,31 @@ class Storable:
     instead: str = ""
 
 
-_STORABLE = {
-    "FULLY_CONNECTED": Storable((2, 4, 8, 16), blocks=(4,)),
-    "EMBEDDING_LOOKUP": Storable((2, 4, 8, 16), blocks=(4,)),
-    "CONV_2D": Storable((4, 8, 16)),
-    "CONV_2D in groups": Storable((4, 8, 16), one_scale=False),
-    "DEPTHWISE_CONV_2D": Storable((8, 16), one_scale=False),
-    "TRANSPOSE_CONV": Storable((8, 16)),
-    "BATCH_MATMUL": Storable((8,)),
-    LOOP: Storable((16,), instead="; give the layer unroll=True"),
-}
+# In whole models such a loop did not run with weights in few bits. A lone GRU, which is what the
+# table has, does.
+_ONLY = {LOOP: (HALF_BITS,)}
+_INSTEAD = {LOOP: "; give the layer unroll=True"}
+
+
+@cache
+def storable(operator: str) -> Storable | None:
+    """What an operator can hold; None: it was not measured.
+
+    Example:
+        >>> storable("TRANSPOSE_CONV").bits
+        (8, 16)
+    """
+    if not is_known(operator):
+        return None
+    by_channel, half = widths(operator, CHANNEL), widths(operator, WHOLE)
+    found = (*by_channel, *(bits for bits in half if bits == HALF_BITS))
+    kept = tuple(bits for bits in found if bits in _ONLY.get(operator, found))
+    return Storable(
+        kept,
+        set(by_channel) <= set(widths(operator, TENSOR)),
+        tuple(bits for bits in widths(operator, BLOCK) if bits in kept),
+        _INSTEAD.get(operator, ""),
+    )
 
 
 def refusal(weight: WeightForm, grid: FakeQuantizer) -> str | None:
@@ -56,15 +71,15 @@ def refusal(weight: WeightForm, grid: FakeQuantizer) -> str | None:
         >>> refusal(kernel, FakeQuantizer(4, channel_axis=2))
         'LiteRT holds the kernel of TRANSPOSE_CONV in 8 or 16 bits, not 4'
     """
-    known = _STORABLE.get(weight.operator)
+    known = storable(weight.operator)
     if known is None:
         return None
     where = f"LiteRT holds the {weight.name} of {weight.operator}"
     bits = stored_bits(grid.bits)
     if bits not in known.bits:
-        widths = " or ".join(map(str, known.bits))
-        return f"{where} in {widths} bits, not {grid.bits}{known.instead}"
-    if bits == 16:
+        several = " or ".join(map(str, known.bits))
+        return f"{where} in {several} bits, not {grid.bits}{known.instead}"
+    if bits == HALF_BITS:
         return None
     if grid.channel_axis is None and not known.one_scale:
         return f"{where} with a scale for each channel only; choose PerChannel()"
