@@ -71,8 +71,8 @@ def search(
         ...     settings = tfc.SearchSettings(folder, tfc.RandomDraws(), trials=2)
         ...     result = tfc.search(
         ...         model, space, data, tfc.MinimizeBytes(), tfc.Budget(quality=0.5), settings)
-        >>> [trial.values for trial in result.front]
-        [{'head/Quantize/bits': 4}]
+        >>> result.best.values
+        {'head/Quantize/bits': 4}
     """
     _check(space, data, objective, budget, settings)
     running = _running()
