@@ -12,7 +12,7 @@ import numpy as np
 
 import tfcompress as tfc
 from experiments import click_quality
-from experiments.compression import Place, provenance
+from experiments.compression import Place, provenance, read_config
 from experiments.data.clicks import Clicks, Split
 from experiments.models import click_files, click_student, store, tf
 from experiments.training import Trainer, TrainingConfig, Validation
@@ -47,24 +47,8 @@ class ClickRecipe:
 
 
 def read_recipe(path: Path) -> ClickRecipe:
-    """Reads a config file; the spec's path in it is relative to the folder above it.
-
-    Raises:
-      ValueError: if a section or field is missing, unknown or out of range; it names the file.
-    """
-    try:
-        content = json.loads(path.read_text())
-        expected = ["distillation", "spec", "student", "training"]
-        if sorted(content) != expected:
-            raise ValueError(f"received sections {sorted(content)}, expected {expected}")
-        return ClickRecipe(
-            content["student"],
-            tfc.Spec.from_json((path.parent.parent / content["spec"]).read_text()),
-            training=TrainingConfig(**content["training"]),
-            **content["distillation"],
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    """Reads a config file; see `compression.read_config`."""
+    return read_config(path, ClickRecipe)
 
 
 def compress(

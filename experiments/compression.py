@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from experiments.models.student import forward_on, renumbered, student_of
 from experiments.training import Trainer, TrainingConfig, Validation
 
 K = 10
+Made = TypeVar("Made")
 PACKAGES = (
     "tensorflow",
     "tf-keras",
@@ -60,7 +61,20 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Reads a config file; the spec's path in it is relative to the folder above it.
+    """Reads a config file; see `read_config`."""
+
+    def made(linear: dict[str, Any] | None = None, **fields: Any) -> Recipe:
+        return Recipe(linear=None if linear is None else Linear(**linear), **fields)
+
+    return read_config(path, made)
+
+
+def read_config(path: Path, made: Callable[..., Made]) -> Made:
+    """What a function makes of a config file, the fields of whose distillation it gets by name.
+
+    Args:
+      path: the file; the spec's path in it is relative to the folder above it.
+      made: takes student, spec, training and the fields of distillation.
 
     Raises:
       ValueError: if a section or field is missing, unknown or out of range; it names the file.
@@ -70,16 +84,11 @@ def read_recipe(path: Path) -> Recipe:
         expected = ["distillation", "spec", "student", "training"]
         if sorted(content) != expected:
             raise ValueError(f"received sections {sorted(content)}, expected {expected}")
-        spec = tfc.Spec.from_json((path.parent.parent / content["spec"]).read_text())
-        training = TrainingConfig(**content["training"])
-        distillation = content["distillation"]
-        linear = distillation.pop("linear", None)
-        return Recipe(
-            content["student"],
-            spec,
-            linear=None if linear is None else Linear(**linear),
-            training=training,
-            **distillation,
+        return made(
+            student=content["student"],
+            spec=tfc.Spec.from_json((path.parent.parent / content["spec"]).read_text()),
+            training=TrainingConfig(**content["training"]),
+            **content["distillation"],
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
@@ -153,10 +162,10 @@ def started(
         by_title = {title: number for number, title in enumerate(data.titles)}
         data = movielens.by_frequency(data)
         teacher = renumbered(teacher, [by_title[title] for title in data.titles])
-    return student_of(teacher, recipe.student, _some_histories(data, teacher)), teacher, data
+    return student_of(teacher, recipe.student, some_histories(data, teacher)), teacher, data
 
 
-def _some_histories(data: movielens.MovieLens, teacher: Any) -> Any:
+def some_histories(data: movielens.MovieLens, teacher: Any) -> Any:
     """int32 [n, teacher's length], n at most 2,048."""
     windows = movielens.windows(data, teacher.config.length)
     chosen = np.linspace(0, len(windows) - 1, min(len(windows), 2048)).astype(int)
@@ -187,9 +196,7 @@ def _train(
         movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True),
         recipe.training,
         work / "checkpoint.npz",
-        Validation(
-            lambda: dict(zip(("hr", "ndcg"), ranking.hr_ndcg(evaluated(), K), strict=True)), "ndcg"
-        ),
+        Validation(lambda: ranking.named(evaluated(), K), "ndcg"),
         {
             "student": recipe.student,
             "spec": json.loads(recipe.spec.to_json()),

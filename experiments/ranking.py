@@ -115,6 +115,11 @@ def hr_ndcg(ranks: RankArray, k: int = 10) -> tuple[float, float]:
     return float(np.mean(ranks <= k)), float(np.mean(ndcg(ranks, k)))
 
 
+def named(ranks: RankArray, k: int = 10) -> dict[str, float]:
+    """`hr_ndcg` by name, as curves of trainings hold it: "hr" and "ndcg"."""
+    return dict(zip(("hr", "ndcg"), hr_ndcg(ranks, k), strict=True))
+
+
 def paired_bootstrap(a: FloatArray, b: FloatArray, seed: int, n: int = 2000) -> tuple[float, float]:
     """The 95 % percentile interval of mean(a - b), resampling users.
 

@@ -42,10 +42,9 @@ class Retrieving:
         length = model.config.length
         ranks = partial(ranking.evaluate, store.scorer(model), data, length=length)
 
-        def validation() -> dict[str, float]:
-            return dict(zip(("hr", "ndcg"), ranking.hr_ndcg(ranks("validation"), K), strict=True))
-
-        return Judge(validation, lambda: quality.quality(ranks("test")))
+        return Judge(
+            lambda: ranking.named(ranks("validation"), K), lambda: quality.quality(ranks("test"))
+        )
 
     def publish(self, run: Path, out: Path, data: movielens.MovieLens) -> Exported:
         """See `publishing.publish`."""

@@ -24,7 +24,8 @@ from experiments.compression import K, provenance, read_recipe
 from experiments.data import movielens
 from experiments.files import replacing
 from experiments.models import store
-from experiments.sweeping import Retrieval, Steps, distilled_student, taught_by
+from experiments.models.linear import assisted
+from experiments.sweeping import Retrieval, Steps, distilled_student
 
 DATASET = flags.DEFINE_enum("dataset", "ml1m", ["ml1m"], "What to train and validate on.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
@@ -109,15 +110,15 @@ def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
         raise app.UsageError(f"{RECIPE.value} has two tables; expected a student of one.")
     teacher = store.load_model(Path(TEACHER.value))
     how = Steps(STEPS.value, PARTS.value, BEFORE.value)
-    assisted = taught_by(teacher, data, recipe)
+    taught_by = assisted(teacher, data.train, recipe.linear)
     file = out / f"student-{BEFORE.value}.npz"
-    student = distilled_student(data, teacher, assisted, recipe, how, file)
+    student = distilled_student(data, teacher, taught_by, recipe, how, file)
     space = tfc.Space.from_json(Path(SPACE.value).read_text())
     settings = tfc.SearchSettings(
         out, ORACLES[ORACLE.value](), TRIALS.value, HOURS.value, SEED.value, on_trial=_said
     )
     budget = tfc.Budget(BYTES.value, LATENCY.value, PARAMETERS.value, ADDS.value, QUALITY.value)
-    work = Retrieval(data, assisted, recipe, how)
+    work = Retrieval(data, taught_by, recipe, how)
     workers = [_worker(number) for number in range(WORKERS.value)]  # the student is there by now
     result = tfc.search(student, space, work, OBJECTIVES[OBJECTIVE.value](), budget, settings)
     for worker in workers:

@@ -11,12 +11,11 @@ import numpy as np
 
 import tfcompress as tfc
 from experiments import quality, ranking
-from experiments.compression import K, Recipe, items_text
+from experiments.compression import K, Recipe, items_text, some_histories
 from experiments.data import movielens
 from experiments.files import save_arrays
 from experiments.models import files, store, tf
-from experiments.models.linear import assisted
-from experiments.models.student import forward_on, student_of
+from experiments.models.student import forward_on, loss_where_known, student_of
 from experiments.training import TrainingConfig, make_optimizer
 from tfcompress.distillation.stored import StoredTop
 
@@ -62,7 +61,7 @@ class Retrieval(tfc.Work):
 
     Args:
       data: MovieLens-1M.
-      teacher: what teaches; see `taught_by`.
+      teacher: what teaches; see `linear.assisted`.
       recipe: how it teaches: fresh positions, temperature, weight of the loss.
       how: how long a trial trains.
     """
@@ -155,10 +154,7 @@ def stored_forward(fresh: int) -> Any:
         places = tf.where(tf.not_equal(histories[:, -fresh:], 0))
         hidden = student.hidden(histories[:, -student.config.length :], rows=fresh, training=True)
         logits = student.item_logits(tf.gather_nd(hidden, places))
-        wanted = tf.gather_nd(targets, places)
-        known = tf.cast(tf.not_equal(wanted, 0), tf.float32)
-        losses = known * tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
-        loss = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(known), 1.0)
+        loss = loss_where_known(tf.gather_nd(targets, places), logits)
         said = (tf.gather_nd(part, places) for part in (stored.logits, stored.items))
         return tfc.Outputs(loss, logits, StoredTop(stored.index, *said))
 
@@ -171,8 +167,7 @@ def distilled_student(
     """The student that all trials start from, in float32; read from `file` where it is there."""
     tf.keras.utils.set_random_seed(recipe.training.seed)
     windows = movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True)
-    some = windows[np.linspace(0, len(windows) - 1, min(len(windows), 2048)).astype(int), :-1]
-    student = student_of(teacher, recipe.student, some)
+    student = student_of(teacher, recipe.student, some_histories(data, teacher))
     if file.exists():
         with np.load(file) as arrays:
             student.set_weights([arrays[name] for name in arrays.files])
@@ -185,8 +180,3 @@ def distilled_student(
     distiller.fit(shown.take(how.before), verbose=0)
     save_arrays(file, {str(place): w for place, w in enumerate(student.get_weights())})
     return student
-
-
-def taught_by(teacher: Any, data: movielens.MovieLens, recipe: Recipe) -> Any:
-    """The teacher, with the recipe's linear model beside it."""
-    return assisted(teacher, data.train, recipe.linear)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.errors import SpecError
-from tfcompress.value import Value, from_data, to_data
+from tfcompress.value import Value, from_data, of_kind, parsed, to_data
 from tfcompress.where import Predicate
 
 VERSION = 1
@@ -201,32 +201,7 @@ class Spec(Value):
         Raises:
             SpecError: not JSON, another version, or an unknown type or field.
         """
-        data = parsed(text)
-        spec = from_data(data)
-        if not isinstance(spec, cls):
-            raise SpecError(f"Received a {type(spec).__name__}; expected a Spec.")
-        return spec
-
-
-def parsed(text: str) -> dict[str, Any]:
-    """The data of a spec's JSON text, without its version.
-
-    Raises:
-        SpecError: not JSON, or another version.
-    """
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"Received text that is not JSON ({error}); expected a spec.") from error
-    if not isinstance(data, dict):
-        raise SpecError(f"Received JSON that is a {type(data).__name__}; expected an object.")
-    version = data.pop("version", None)
-    if version != VERSION:
-        raise SpecError(
-            f"Received a spec of version {version!r}; expected {VERSION}. "
-            "Write it anew with this release, or read it with the one that wrote it."
-        )
-    return data
+        return of_kind(from_data(parsed(text, "spec", VERSION)), cls)
 
 
 def rule(where: Predicate, *techniques: Technique) -> Rule:

@@ -7,10 +7,13 @@ checks, so that a file edited by hand is held to the same rules as code.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from tfcompress.errors import SpecError
+
+_Kind = TypeVar("_Kind")
 
 
 class Value:
@@ -125,3 +128,41 @@ def _check_fields(cls: type[Value], fields: dict[str, Any]) -> None:
         )
         if required and name not in fields:
             raise SpecError(f"{cls.__name__} received no field {name!r}; expected one.")
+
+
+def parsed(text: str, what: str, version: int) -> dict[str, Any]:
+    """The data of JSON text that was written with a format's version, without it.
+
+    Args:
+        text: the JSON text.
+        what: it is, as an error says it.
+        version: that this release writes.
+
+    Raises:
+        SpecError: not JSON, or another version.
+    """
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecError(f"Received text that is not JSON ({error}); expected a {what}.") from error
+    if not isinstance(data, dict):
+        raise SpecError(f"Received JSON that is a {type(data).__name__}; expected an object.")
+    found = data.pop("version", None)
+    if found != version:
+        raise SpecError(
+            f"Received a {what} of version {found!r}; expected {version}. "
+            "Write it anew with this release, or read it with the one that wrote it."
+        )
+    return data
+
+
+def of_kind(found: Any, kind: type[_Kind]) -> _Kind:
+    """What was read, if it is of this kind.
+
+    Raises:
+        SpecError: it is not.
+    """
+    if not isinstance(found, kind):
+        article = "an" if kind.__name__[0] in "AEIOU" else "a"
+        raise SpecError(f"Received a {type(found).__name__}; expected {article} {kind.__name__}.")
+    return found

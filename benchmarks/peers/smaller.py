@@ -69,9 +69,7 @@ def distill(
         movielens.windows(data, length),
         settings,
         out / train.CHECKPOINT,
-        Validation(
-            lambda: dict(zip(("hr", "ndcg"), ranking.hr_ndcg(evaluate(), K), strict=True)), "ndcg"
-        ),
+        Validation(lambda: ranking.named(evaluate(), K), "ndcg"),
         {"student": student.name, **content},
     )
     trainer.run(stop)

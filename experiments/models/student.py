@@ -228,14 +228,22 @@ def forward_on(positions: int, fresh: int, dropped: float = 0.0) -> Forward:
         places = tf.random.shuffle(tf.where(tf.not_equal(histories[:, -fresh:], 0)))[:positions]
         hidden = student.hidden(histories[:, -student.config.length :], rows=fresh, training=True)
         logits = student.item_logits(tf.gather_nd(hidden, places))
-        wanted = tf.gather_nd(targets, places)
-        known = tf.cast(tf.not_equal(wanted, 0), tf.float32)
-        losses = known * tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
-        loss = tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(known), 1.0)
+        loss = loss_where_known(tf.gather_nd(targets, places), logits)
         taught = tf.gather_nd(teacher.hidden(histories, rows=fresh), places)
         return Outputs(loss, logits, teacher.item_logits(taught))
 
     return forward
+
+
+def loss_where_known(wanted: Any, logits: Any) -> Any:
+    """Mean cross-entropy over the places whose next event is known (not 0), 0 where none is.
+
+    Args:
+      wanted: int32 [n]. logits: float32 [n, n_items + 1].
+    """
+    known = tf.cast(tf.not_equal(wanted, 0), tf.float32)
+    losses = known * tf.nn.sparse_softmax_cross_entropy_with_logits(wanted, logits)
+    return tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(known), 1.0)
 
 
 def _thinned(histories: Any, dropped: float) -> Any:

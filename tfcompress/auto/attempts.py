@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from tfcompress.auto.efforts import Effort
 from tfcompress.errors import SpecError
 from tfcompress.search.budget import Budget
+from tfcompress.search.journal import write_whole
 from tfcompress.spec import Spec
 from tfcompress.value import Value, from_data, to_data
 
@@ -147,15 +147,7 @@ class History:
             "baseline": to_data(self.baseline),
             "attempts": to_data(self.attempts),
         }
-        write_json(self._path, data)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file whole, or leaves what is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(data, indent=1) + "\n")
-    os.replace(beside, path)
+        write_whole(self._path, json.dumps(data, indent=1) + "\n")
 
 
 def nearest(attempts: Sequence[Attempt], budget: Budget) -> Attempt | None:

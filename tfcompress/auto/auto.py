@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfcompress.auto.attempts import History, Measured, write_json
+from tfcompress.auto.attempts import History, Measured
 from tfcompress.auto.checks import (
     Start,
     check_given,
@@ -20,7 +20,7 @@ from tfcompress.auto.data import AutoData
 from tfcompress.auto.display import Display
 from tfcompress.auto.efforts import EFFORTS, Effort
 from tfcompress.auto.options import Options
-from tfcompress.auto.result import FILE, VERSION, AutoResult
+from tfcompress.auto.result import FILE, AutoResult
 from tfcompress.auto.settings import AutoSettings
 from tfcompress.auto.strategy import Known, Strategy
 from tfcompress.auto.trying import Trier, folder_of
@@ -29,12 +29,12 @@ from tfcompress.export.contract import Contract, contract_of
 from tfcompress.export.export import MODEL
 from tfcompress.plan import plan
 from tfcompress.search.budget import Budget
+from tfcompress.search.journal import write_whole
 from tfcompress.sensitivity import sensitivity
 from tfcompress.sensitivity.bench import whole_of
 from tfcompress.sensitivity.result import Whole
 from tfcompress.sensitivity.sensitivity import neutral
 from tfcompress.spec import Spec
-from tfcompress.value import to_data
 
 
 def auto(
@@ -145,7 +145,7 @@ def _result(
         strategy.least,
         found.enough_bytes,
     )
-    write_json(folder / FILE, {"version": VERSION, **to_data(result)})
+    write_whole(folder / FILE, result.to_json() + "\n")
     return result
 
 

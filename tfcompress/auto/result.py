@@ -17,7 +17,7 @@ from tfcompress.export.contract import Contract
 from tfcompress.report import text_of
 from tfcompress.search.budget import Budget
 from tfcompress.spec import Spec
-from tfcompress.value import Value, from_data, to_data
+from tfcompress.value import Value, from_data, of_kind, parsed, to_data
 
 FILE = "result.json"
 VERSION = 1
@@ -87,16 +87,9 @@ class AutoResult(Value):
         """What `to_json` wrote.
 
         Raises:
-            SpecError: another version, or not such a result.
+            SpecError: not JSON, another version, or not such a result.
         """
-        data = json.loads(text)
-        version = data.pop("version", None)
-        if version != VERSION:
-            raise SpecError(f"Received a result of version {version!r}; expected {VERSION}.")
-        found = from_data(data)
-        if not isinstance(found, cls):
-            raise SpecError(f"Received a {type(found).__name__}; expected an AutoResult.")
-        return found
+        return of_kind(from_data(parsed(text, "result", VERSION)), cls)
 
     @classmethod
     def load(cls, folder: str | Path) -> AutoResult:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tfcompress.errors import SpecError
 from tfcompress.spec import Technique
-from tfcompress.value import Value, from_data, to_data
+from tfcompress.value import Value, from_data, of_kind, parsed, to_data
 
 VERSION = 1
 
@@ -98,16 +97,9 @@ class Sensitivity(Value):
         """What `to_json` wrote.
 
         Raises:
-            SpecError: another version, or not a sensitivity.
+            SpecError: not JSON, another version, or not a sensitivity.
         """
-        data = json.loads(text)
-        version = data.pop("version", None)
-        if version != VERSION:
-            raise SpecError(f"Received a sensitivity of version {version!r}; expected {VERSION}.")
-        found = from_data(data)
-        if not isinstance(found, cls):
-            raise SpecError(f"Received a {type(found).__name__}; expected a Sensitivity.")
-        return found
+        return of_kind(from_data(parsed(text, "sensitivity", VERSION)), cls)
 
     def picture(self, path: str | Path) -> None:
         """Draws the harms, a panel for each technique: layers against strengths.

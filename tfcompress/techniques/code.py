@@ -16,6 +16,7 @@ from tfcompress.spec import Skip, Technique
 from tfcompress.techniques import clusters
 from tfcompress.techniques.tables import (
     built_like,
+    check_whole,
     common_arguments,
     if_smaller,
     planned,
@@ -64,8 +65,8 @@ class KMeans(Start):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_whole("KMeans", "rounds", self.rounds, 1)
-        _check_whole("KMeans", "seed", self.seed, 0)
+        check_whole("KMeans", "rounds", self.rounds, 1)
+        check_whole("KMeans", "seed", self.seed, 0)
 
     def assignments(self, table: Array, codes: int, centroids: int) -> Array:
         """One k-means for each code."""
@@ -107,7 +108,7 @@ class Interactions(Start):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_whole("Interactions", "seed", self.seed, 0)
+        check_whole("Interactions", "seed", self.seed, 0)
 
     def check(self, path: str, ids: int) -> None:
         """That the file is there, and its items are ids of the table."""
@@ -142,14 +143,6 @@ class Interactions(Start):
                 f"Interactions could not read {self.path!r} ({error}); expected a file that "
                 "numpy.savez(path, users=..., items=...) wrote."
             ) from error
-
-
-def _check_whole(name: str, field_name: str, value: Any, least: int, most: int = 2**31) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        above = f" to {most}" if most < 2**31 else ""
-        raise SpecError(
-            f"{name} received {field_name}={value!r}; expected a whole number from {least}{above}."
-        )
 
 
 @dataclass(frozen=True)
@@ -188,8 +181,8 @@ class Code(Technique):
     start: Start = field(default_factory=KMeans)
 
     def __post_init__(self) -> None:
-        _check_whole("Code", "codes", self.codes, 1)
-        _check_whole("Code", "centroids", self.centroids, 2, _MOST)
+        check_whole("Code", "codes", self.codes, 1)
+        check_whole("Code", "centroids", self.centroids, 2, _MOST)
         if not isinstance(self.start, Start):
             raise SpecError(
                 f"Code received start={self.start!r}; expected KMeans() or Interactions(path)."

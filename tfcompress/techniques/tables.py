@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.errors import SpecError
 from tfcompress.keras import keras
 from tfcompress.layers import Compressed
 from tfcompress.measure import LayerForm, WeightForm
@@ -14,6 +15,19 @@ from tfcompress.spec import Skip
 
 Array = np.ndarray[Any, Any]
 _LOST = ("embeddings_regularizer", "embeddings_constraint", "activity_regularizer")
+
+
+def check_whole(name: str, field_name: str, value: Any, least: int, most: int = 2**31) -> None:
+    """Refuses what a technique was given in a field, unless it is a whole number in range.
+
+    Raises:
+        SpecError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        above = f" to {most}" if most < 2**31 else ""
+        raise SpecError(
+            f"{name} received {field_name}={value!r}; expected a whole number from {least}{above}."
+        )
 
 
 def why_no_table(form: LayerForm, technique: str) -> Skip | None:

@@ -16,6 +16,7 @@ from tfcompress.spec import Skip, Technique
 from tfcompress.techniques.principal import best_rows, fitted_columns, most_found
 from tfcompress.techniques.tables import (
     built_like,
+    check_whole,
     common_arguments,
     if_smaller,
     planned,
@@ -75,11 +76,7 @@ class Tier(Technique):
         if not number or not 0.0 < self.fine <= 1.0:
             raise SpecError(f"Tier received fine={self.fine!r}; expected a share above 0, up to 1.")
         for name, least in (("wide", 0), ("found", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise SpecError(
-                    f"Tier received {name}={value!r}; expected a whole number from {least}."
-                )
+            check_whole("Tier", name, getattr(self, name), least)
 
     def plan(self, form: LayerForm) -> LayerForm | Skip:
         """The form with codes, or why not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from tfcompress.errors import SpecError
 from tfcompress.tune.kind import Kind, given_for
@@ -14,17 +14,23 @@ from tfcompress.tune.names import Chooser, Names
 
 @dataclass(frozen=True)
 class _Number(Kind):
+    """A number between bounds; see `Int` and `Float`, which say what kind of number."""
+
     low: Any
     high: Any
+    step: Any = None
+    log: bool = False
+    default: Any = None
+    name: str | None = None
 
-    def _check(self, whole: bool, step: float | None, log: bool, default: Any) -> None:
-        kinds = (int,) if whole else (int, float)
+    _kinds: ClassVar[tuple[type, ...]]
+    _called: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        step, log, default = self.step, self.log, self.default
         given = [v for v in (self.low, self.high, step, default) if v is not None]
-        if any(isinstance(v, bool) or not isinstance(v, kinds) for v in given):
-            raise SpecError(
-                f"{self!r}: expected {'whole ' if whole else ''}numbers for its bounds, step and "
-                "default."
-            )
+        if any(isinstance(v, bool) or not isinstance(v, self._kinds) for v in given):
+            raise SpecError(f"{self!r}: expected {self._called} for its bounds, step and default.")
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise SpecError(f"{self!r}: expected low < high; a single value is written as it is.")
         if log and (self.low <= 0 or step is not None):
@@ -40,16 +46,15 @@ class _Number(Kind):
 
     def ends(self) -> tuple[Any, ...]:
         """The bounds; with a step, the last value that it reaches."""
-        step = getattr(self, "step", None)
-        if step is None:
+        if self.step is None:
             return (self.low, self.high)
-        count = math.floor((self.high - self.low) / step + 1e-9)
-        return (self.low, self._read(self.low + count * step))
+        count = math.floor((self.high - self.low) / self.step + 1e-9)
+        return (self.low, self._read(self.low + count * self.step))
 
     def tries(self) -> tuple[Any, ...]:
         """The bounds and their neighbours, and some between: costs may jump (4 bits, odd ranks)."""
         low, high = self.ends()
-        step = getattr(self, "step", None) or (1 if isinstance(low, int) else (high - low) / 8)
+        step = self.step or (1 if isinstance(low, int) else (high - low) / 8)
         count = math.floor((high - low) / step + 1e-9)
         places = {0, 1, count - 1, count} | {round(count * k / 4) for k in range(5)}
         inner = (self._read(low + step * place) for place in sorted(places) if 0 <= place <= count)
@@ -57,8 +62,7 @@ class _Number(Kind):
 
     def default_value(self) -> Any:
         """The default, or the lower bound."""
-        default = getattr(self, "default", None)
-        return self.low if default is None else default
+        return self.low if self.default is None else self.default
 
     @abstractmethod
     def _read(self, value: Any) -> Any:
@@ -79,17 +83,17 @@ class _Number(Kind):
 
     def draw(self, random: Any) -> Any:
         """Evenly between the bounds, or between their logarithms."""
-        step, low, high = getattr(self, "step", None), self.low, self.ends()[1]
+        step, low, high = self.step, self.low, self.ends()[1]
         if step is not None:
             return self._read(low + step * random.randint(0, round((high - low) / step)))
-        if getattr(self, "log", False):
+        if self.log:
             return self._read(low * (high / low) ** random.random())
         return self._read(random.uniform(low, high))
 
-    def _declared(self, step: Any) -> dict[str, Any]:
+    def _declared(self) -> dict[str, Any]:
         bounds = {"min_value": self.low, "max_value": self.high, "default": self.default_value()}
-        sampling = "log" if getattr(self, "log", False) else "linear"
-        return {**bounds, "sampling": sampling, **({} if step is None else {"step": step})}
+        step = {} if self.step is None else {"step": self.step}
+        return {**bounds, "sampling": "log" if self.log else "linear", **step}
 
 
 @dataclass(frozen=True)
@@ -115,19 +119,17 @@ class Int(_Number):
     low: int
     high: int
     step: int | None = None
-    log: bool = False
     default: int | None = None
-    name: str | None = None
 
-    def __post_init__(self) -> None:
-        self._check(True, self.step, self.log, self.default)
+    _kinds: ClassVar[tuple[type, ...]] = (int,)
+    _called: ClassVar[str] = "whole numbers"
 
     def _read(self, value: Any) -> int:
         return round(value)
 
     def declare(self, hp: Any, name: str) -> None:
         """As `hp.Int`."""
-        hp.Int(name, **self._declared(self.step))
+        hp.Int(name, **self._declared())
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,10 @@ class Float(_Number):
     low: float
     high: float
     step: float | None = None
-    log: bool = False
     default: float | None = None
-    name: str | None = None
 
-    def __post_init__(self) -> None:
-        self._check(False, self.step, self.log, self.default)
+    _kinds: ClassVar[tuple[type, ...]] = (int, float)
+    _called: ClassVar[str] = "numbers"
 
     def _read(self, value: Any) -> float:
         # KerasTuner's workers get numbers in 32 bits: in six digits they are those of the chief.
@@ -168,4 +168,4 @@ class Float(_Number):
 
     def declare(self, hp: Any, name: str) -> None:
         """As `hp.Float`."""
-        hp.Float(name, **self._declared(self.step))
+        hp.Float(name, **self._declared())

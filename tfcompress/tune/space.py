@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from tfcompress.errors import SpecError
-from tfcompress.spec import VERSION, Rule, Spec, parsed
+from tfcompress.spec import VERSION, Rule, Spec
 from tfcompress.tune.names import Chooser, Names, Values, Variable, chooser, label
 from tfcompress.tune.parts import default_of
 from tfcompress.tune.template import Template
-from tfcompress.value import from_data
+from tfcompress.value import from_data, parsed
 
 
 class Space(Template):
@@ -111,7 +111,7 @@ class Space(Template):
         Raises:
             SpecError: not JSON, another version, or an unknown type or field.
         """
-        found = from_data(parsed(text))
+        found = from_data(parsed(text, "spec", VERSION))
         if isinstance(found, Spec):
             return cls(found.rules)
         if not isinstance(found, cls):
