@@ -47,15 +47,6 @@ def test_the_penalty_is_half_the_squared_length_of_the_tables():
     assert added == pytest.approx(0.25 * squares, rel=1e-3)
 
 
-def test_matrices_have_a_penalty_of_their_own():
-    plain, batch = build(dropout=0.0), tf.constant(rows())
-    fined = build(dropout=0.0, kernel_penalty=0.5)
-    fined.set_weights(plain.get_weights())
-    added = float(fined.compute_loss(batch) - plain.compute_loss(batch))
-    kernels = [w.numpy() for w in plain.weights if "cross" in w.name or "deep" in w.name]
-    assert added == pytest.approx(0.25 * sum((k**2).sum() for k in kernels), rel=1e-3)
-
-
 @pytest.mark.parametrize("projection", [None, 3])
 def test_it_learns(projection):
     model, batch = build(projection=projection), tf.constant(rows())
@@ -76,7 +67,6 @@ def test_its_config_makes_it_again():
     [
         ("slots", 0), ("dim", 0), ("crosses", 0), ("sizes", {}), ("sizes", {"user": 1}),
         ("deep", ()), ("deep", (0,)), ("projection", 0), ("dropout", 1.0), ("penalty", -1.0),
-        ("kernel_penalty", -1.0),
     ],
 )  # fmt: skip
 def test_sizes_out_of_range_are_refused(field, value):

@@ -33,7 +33,6 @@ class RankingConfig:
       dropout: the rate behind each layer of the deep part, 0 ≤ dropout < 1.
       penalty: half of it, times the squared length of all tables, is added to the loss. It weighs
         on every row alike, so that rows seldom seen stay small.
-      kernel_penalty: the same for the matrices of crosses and deep part.
 
     Raises:
       ValueError: if a field is out of range.
@@ -47,7 +46,6 @@ class RankingConfig:
     projection: int | None = None
     dropout: float = 0.2
     penalty: float = 0.0
-    kernel_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deep", tuple(self.deep))
@@ -62,9 +60,8 @@ class RankingConfig:
             raise ValueError(f"Received projection={self.projection}, expected at least 1 or None.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"Received dropout={self.dropout}, expected 0 <= dropout < 1.")
-        for field in ("penalty", "kernel_penalty"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"Received {field}={getattr(self, field)}, expected at least 0.")
+        if self.penalty < 0:
+            raise ValueError(f"Received penalty={self.penalty}, expected at least 0.")
 
     @property
     def plain(self) -> tuple[str, ...]:
@@ -150,7 +147,7 @@ class Ranker(tfrs.Model):  # type: ignore[misc]
         return tf.reshape(self.head(tf.concat([crossed, deep], axis=-1)), [-1])
 
     def compute_loss(self, inputs: Tensor, training: bool = False) -> Tensor:
-        """Mean cross-entropy of the click, and the penalties.
+        """Mean cross-entropy of the click, and the penalty on the tables.
 
         Args:
           inputs: rows as `call` takes them, and behind them 1 for a click or 0: int32 [B, n + 1].
@@ -162,17 +159,10 @@ class Ranker(tfrs.Model):  # type: ignore[misc]
         x = self.rows_of(self.columns(inputs[:, :-1]))
         logits, clicks = self.logits(x, training), tf.cast(inputs[:, -1], tf.float32)
         loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(clicks, logits))
-        for penalty, weights in (
-            (self.config.penalty, [table.embeddings for table in self.tables.values()]),
-            (self.config.kernel_penalty, self._kernels()),
-        ):
-            if penalty:
-                loss += 0.5 * penalty * tf.add_n([tf.reduce_sum(w * w) for w in weights])
+        if self.config.penalty:
+            tables = [table.embeddings for table in self.tables.values()]
+            loss += 0.5 * self.config.penalty * tf.add_n([tf.reduce_sum(t * t) for t in tables])
         return loss
-
-    def _kernels(self) -> list[Tensor]:
-        layers = [*self.crosses, *self.deep]
-        return [weight for layer in layers for weight in layer.weights if "kernel" in weight.name]
 
     def click(self, **columns: Tensor) -> dict[str, Tensor]:
         """The probability of a click for each of B pairs of a user and an item.

@@ -34,8 +34,8 @@ class Storable:
     instead: str = ""
 
 
-# The table has a lone GRU, which runs in fewer bits too. Of loops in whole models, and of an LSTM, it
-# says nothing: only float16 is let through until it does.
+# The table has a lone GRU, which runs in fewer bits too. Of loops in whole models, and of an LSTM,
+# it says nothing: only float16 is let through until it does.
 _ONLY = {LOOP: (HALF_BITS,)}
 _INSTEAD = {LOOP: "; give the layer unroll=True"}
 
