@@ -52,6 +52,8 @@ def test_what_can_be_stored_follows_from_it():
 def test_trying_again_gives_the_same(mode):
     again, before = probe.found(mode), measured()[mode]
     assert (again.runs, again.reason) == (before.runs, before.reason)
+    assert (again.deviation is None) == (before.deviation is None)
+    assert again.deviation == pytest.approx(before.deviation or 0.0, abs=1e-3) or not again.runs
 
 
 def test_rows_of_other_versions_are_tried_again(tmp_path):
