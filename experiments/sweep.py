@@ -46,9 +46,12 @@ PARAMETERS = flags.DEFINE_integer("budget_parameters", None, "Parameters, at mos
 ADDS = flags.DEFINE_integer("budget_multiply_adds", None, "Multiply-adds of a call, at most.")
 QUALITY = flags.DEFINE_float("budget_quality", None, "Validation NDCG@10, at least.")
 ORACLES: dict[str, Callable[[], tfc.OracleChoice]] = {
-    "random": tfc.RandomDraws, "bayesian": tfc.Bayesian, "hyperband": tfc.Hyperband,
-}  # fmt: skip
+    "random": tfc.RandomDraws,
+    "bayesian": lambda: tfc.Bayesian(INITIAL.value),
+    "hyperband": tfc.Hyperband,
+}
 ORACLE = flags.DEFINE_enum("oracle", "bayesian", list(ORACLES), "Who chooses.")
+INITIAL = flags.DEFINE_integer("initial", None, "Random trials before the Bayesian oracle's own.")
 TRIALS = flags.DEFINE_integer("trials", 40, "How many trials, at most.", lower_bound=1)
 HOURS = flags.DEFINE_float("hours", None, "Hours spent on trials, at most.")
 SEED = flags.DEFINE_integer("seed", 1, "Of the choice and of the training.", lower_bound=1)
@@ -166,8 +169,8 @@ def written(result: tfc.SearchResult, teacher: dict[str, Any]) -> dict[str, Any]
 
 _FLAGS = (
     "dataset", "teacher", "recipe", "space", "objective", "budget_bytes", "budget_latency_us",
-    "budget_parameters", "budget_multiply_adds", "budget_quality", "oracle", "trials", "hours",
-    "seed", "steps", "parts", "before", "role", "workers",
+    "budget_parameters", "budget_multiply_adds", "budget_quality", "oracle", "initial", "trials",
+    "hours", "seed", "steps", "parts", "before", "role", "workers",
 )  # fmt: skip
 
 
