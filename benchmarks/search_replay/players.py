@@ -85,13 +85,13 @@ def keras_tuner_area(subject: Subject, seed: int) -> Order:
 
 
 def _keras_tuner(
-    subject: Subject, seed: int, objective: Any, said: Callable[[tfc.Figures], dict[str, float]]
+    subject: Subject, seed: int, asked: Any, said: Callable[[tfc.Figures], dict[str, float]]
 ) -> Order:
     hp = kt.HyperParameters()
     subject.known.space.declare(hp)
     rows = subject.recorded.rows
     oracle = kt.oracles.BayesianOptimizationOracle(
-        objective, max_trials=len(rows), seed=seed, hyperparameters=hp
+        asked, max_trials=len(rows), seed=seed, hyperparameters=hp
     )
     _silent(oracle)
     points = _points(hp, [row.values for row in rows])
@@ -102,7 +102,8 @@ def _keras_tuner(
         place = left.pop(int(np.argmin(np.square(points[left] - wanted).sum(axis=1))))
         yield place
         trial.hyperparameters.values = dict(rows[place].values)
-        oracle.update_trial(trial.trial_id, said(rows[place].figures))
+        found, objective = said(rows[place].figures), oracle.objective
+        oracle.update_trial(trial.trial_id, found | {objective.name: objective.get_value(found)})
         trial.status = "COMPLETED"
         oracle.end_trial(trial)
 

@@ -97,12 +97,12 @@ class ExpectedImprovement(OracleChoice):
         SpecError: a number out of range, or a prior that is no sensitivity.
 
     Example:
-        >>> ExpectedImprovement(initial=6)
-        ExpectedImprovement(prior=None, initial=6, drawn=128)
+        >>> ExpectedImprovement(initial=8)
+        ExpectedImprovement(prior=None, initial=8, drawn=128)
     """
 
     prior: Sensitivity | None = None
-    initial: int = 8
+    initial: int = 6
     drawn: int = 128
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,9 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
         """The values of the next trial."""
         measured = [one for one in self.records.values() if one.figures is not None]
         first = int(trial_id) < self.how.initial or len(measured) < 2
-        found = self._new(self.drawn() if first else [*self.drawn(), *self._neighbours()])
+        drawn, near = self.drawn(), [] if first else self._neighbours()
+        self.rejected += sum(not self.known.allows(one) for one in (near if self.trials else drawn))
+        found = [one for one in self._allowed([*drawn, *near]) if not self._duplicate(one.values)]
         if not found:
             return super().populate_space(trial_id)
         if not first:
@@ -89,7 +91,7 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
             space = self.known.space
             self._drawn = [space.draw(generator) for _ in range(self.how.drawn)]
             for _ in range(_ROUNDS if self.known.prior else 0):
-                front = _foretold(list(self._allowed(self._drawn)))
+                front = _foretold(self._allowed(self._drawn))
                 self._drawn += self._about([one.values for one in front], generator)
         return self._drawn
 
@@ -110,16 +112,9 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
             near.append(active(variables, values))
         return near
 
-    def _new(self, some: Sequence[Values]) -> list[Candidate]:
-        return [one for one in self._allowed(some) if not self._duplicate(one.values)]
-
-    def _allowed(self, some: Sequence[Values]) -> Iterator[Candidate]:
+    def _allowed(self, some: Sequence[Values]) -> list[Candidate]:
         """Those that can be carried out and may meet the budget."""
-        for values in some:
-            if self.known.allows(values):
-                yield self._candidate(values)
-            else:
-                self.rejected += 1
+        return [self._candidate(values) for values in some if self.known.allows(values)]
 
     # Which of them.
 
