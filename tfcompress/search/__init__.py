@@ -7,12 +7,19 @@ is written whole after every event.
 
 from tfcompress.search.budget import (
     Budget,
+    ImproveFront,
     MaximizeQuality,
     MinimizeBytes,
     MinimizeLatency,
     Objective,
 )
-from tfcompress.search.choosers import Bayesian, Hyperband, OracleChoice, RandomDraws
+from tfcompress.search.choosers import (
+    Bayesian,
+    ExpectedImprovement,
+    Hyperband,
+    OracleChoice,
+    RandomDraws,
+)
 from tfcompress.search.early import EarlyEnd, MedianRule, ToTheEnd
 from tfcompress.search.examples import Examples
 from tfcompress.search.front import pareto_front
@@ -27,8 +34,10 @@ __all__ = [
     "Budget",
     "EarlyEnd",
     "Examples",
+    "ExpectedImprovement",
     "Figures",
     "Hyperband",
+    "ImproveFront",
     "MaximizeQuality",
     "MedianRule",
     "MinimizeBytes",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from tfcompress.errors import SpecError
 from tfcompress.outcomes import Costs
+from tfcompress.search.front import added, area, staircase
 from tfcompress.search.trial import Figures
 from tfcompress.value import Value
 
@@ -95,6 +97,19 @@ class Objective(Value):
             before: of the model as it was; its figure counts as 1, or as -1.
         """
 
+    def gain(
+        self, so_far: Sequence[Figures], budget: Budget, before: Figures
+    ) -> Callable[[Figures], float]:
+        """By how much a model would improve on those so far, as a function of its figures.
+
+        Args:
+            so_far: of the models that there are; at least one.
+            budget: the limits.
+            before: of the model as it was.
+        """
+        best = min(whole_loss(one, self, budget, before) for one in so_far)
+        return lambda figures: max(0.0, best - whole_loss(figures, self, budget, before))
+
 
 @dataclass(frozen=True)
 class MaximizeQuality(Objective):
@@ -138,6 +153,54 @@ class MinimizeLatency(Objective):
         if figures.latency_us is None or before.latency_us is None:
             return figures.multiply_adds / max(before.multiply_adds, 1)
         return figures.latency_us / before.latency_us
+
+
+@dataclass(frozen=True)
+class ImproveFront(Objective):
+    """The front of quality and bytes: the area that its files cover together.
+
+    A file covers all that is worse than it, from the quality `least` up and to the bytes of the
+    model as it was, in their logarithm: twice as small is worth as much everywhere. It is the
+    hypervolume of the front (Zitzler and Thiele, 1998). The best single file is the one that covers
+    most by itself.
+
+    Args:
+        least: the quality from which on a file is worth something.
+
+    Raises:
+        SpecError: it is no number.
+
+    Example:
+        >>> before, half = Figures(0.9, 1000, 1.0, 1, 1), Figures(0.9, 500, 1.0, 1, 1)
+        >>> gain = ImproveFront(least=0.5).gain([half], Budget(), before)
+        >>> gain(half), round(gain(Figures(0.7, 250, 1.0, 1, 1)), 4)
+        (0.0, 0.1386)
+    """
+
+    least: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.least, (int, float)) or not math.isfinite(self.least):
+            raise SpecError(f"ImproveFront received least={self.least!r}; expected a number.")
+
+    def loss(self, figures: Figures, before: Figures) -> float:
+        """Less what it covers by itself, as a share of what one byte as good as before would."""
+        most = math.log(max(before.bytes, 2)) * max(before.quality - self.least, 1e-9)
+        return -area([self.point(figures, before)]) / most
+
+    def point(self, figures: Figures, before: Figures) -> tuple[float, float]:
+        """How far it is beyond the area's corner: in the logarithm of bytes, and in quality."""
+        return math.log(before.bytes / figures.bytes), figures.quality - self.least
+
+    def gain(
+        self, so_far: Sequence[Figures], budget: Budget, before: Figures
+    ) -> Callable[[Figures], float]:
+        """What it would add to the area; nothing where it misses the budget."""
+        known = [self.point(one, before) for one in so_far if not budget.excess(one)]
+        covered = staircase(known)
+        return lambda figures: (
+            0.0 if budget.excess(figures) else added(covered, *self.point(figures, before))
+        )
 
 
 def whole_loss(

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tfcompress.errors import SpecError
 from tfcompress.outcomes import Costs, active
 from tfcompress.plan import plan
 from tfcompress.search.budget import Budget, limits_text
+from tfcompress.search.harms import Harms
 from tfcompress.spec import Spec
 from tfcompress.tune import Space
 
 _DRAWS = 50
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What is expected of a spec.
+
+    Attributes:
+        costs: what its plan says.
+        harms: of its techniques by themselves, by the technique's name, summed over layers; empty
+            where no sensitivity is known.
+    """
+
+    costs: Costs
+    harms: Mapping[str, float] = field(default_factory=dict)
 
 
 class Known:
@@ -21,13 +37,15 @@ class Known:
 
     Attributes:
         graph: bytes that a file takes besides its weights, at least: the least seen so far.
+        prior: what techniques harm by themselves; None: it is not known.
     """
 
     def __init__(self, model: Any, space: Space, budget: Budget) -> None:
         self.model, self.space, self.budget = model, space, budget
         self.before = Costs.before(plan(model, space.default()))
         self.graph = 0
-        self._costs: dict[str, Costs] = {}
+        self.prior: Harms | None = None
+        self._prospects: dict[str, Prospect] = {}
 
     def spec(self, values: Mapping[str, Any]) -> Spec:
         """The spec of these values; raises SpecError where the techniques refuse them."""
@@ -35,10 +53,21 @@ class Known:
 
     def costs(self, spec: Spec) -> Costs:
         """What its plan says; raises SpecError where it cannot be planned."""
+        return self.prospect(spec).costs
+
+    def prospect(self, spec: Spec) -> Prospect:
+        """The same, and what its techniques harm.
+
+        Raises:
+            SpecError: it cannot be planned.
+            SearchError: `prior` says nothing of one of its techniques.
+        """
         key = spec.to_json(indent=None)
-        if key not in self._costs:
-            self._costs[key] = Costs.of(plan(self.model, spec))
-        return self._costs[key]
+        if key not in self._prospects:
+            planned = plan(self.model, spec)
+            harms = {} if self.prior is None else self.prior.of(planned)
+            self._prospects[key] = Prospect(Costs.of(planned), harms)
+        return self._prospects[key]
 
     def missed(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Which limits the spec of these values cannot meet, and by how much."""

@@ -15,7 +15,8 @@ from tfcompress.search.known import Known
 _DRAWN, _BEST, _NEAR = 384, 8, 16  # candidates: at random, and neighbours of the best trials
 
 
-def _common(known: Known, trials: int, seed: int) -> dict[str, Any]:
+def common(known: Known, trials: int, seed: int) -> dict[str, Any]:
+    """What each of KerasTuner's oracles takes."""
     hp = kt.HyperParameters()
     known.space.declare(hp)
     return {
@@ -30,7 +31,7 @@ class RandomOracle(Keeping, kt.oracles.RandomSearchOracle):  # type: ignore[misc
     """Random search."""
 
     def __init__(self, known: Known, trials: int, seed: int) -> None:
-        super().__init__(max_trials=trials, **_common(known, trials, seed))
+        super().__init__(max_trials=trials, **common(known, trials, seed))
 
 
 class HyperbandOracle(Keeping, kt.oracles.HyperbandOracle):  # type: ignore[misc]
@@ -41,7 +42,7 @@ class HyperbandOracle(Keeping, kt.oracles.HyperbandOracle):  # type: ignore[misc
             max_epochs=parts,
             factor=how.factor,
             hyperband_iterations=how.iterations,
-            **_common(known, trials, seed),
+            **common(known, trials, seed),
         )
         self.max_trials = trials
 
@@ -103,5 +104,5 @@ class BayesianOracle(Keeping, _Gaussian):
             num_initial_points=how.initial,
             alpha=how.alpha,
             beta=how.beta,
-            **_common(known, trials, seed),
+            **common(known, trials, seed),
         )

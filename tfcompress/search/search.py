@@ -42,7 +42,7 @@ def search(
         model: a trained model; it is not changed.
         space: specs with open values.
         data: what is done with a student: `Examples(...)`, or a `Work` of your own.
-        objective: `MaximizeQuality()`, `MinimizeBytes()` or `MinimizeLatency()`.
+        objective: `MaximizeQuality()`, `MinimizeBytes()`, `MinimizeLatency()` or `ImproveFront()`.
         budget: the limits; `Budget()` has none.
         settings: where, how many trials, and who chooses.
 

@@ -19,7 +19,8 @@ class SearchSettings:
 
     Args:
         directory: where everything is kept; the same call with the same directory goes on there.
-        oracle: who chooses: `RandomDraws()`, `Bayesian(...)` or `Hyperband(...)`.
+        oracle: who chooses: `RandomDraws()`, `Bayesian(...)`, `ExpectedImprovement(...)` or
+            `Hyperband(...)`.
         trials: how many, at most.
         hours: spent on trials, by all workers together, at most.
         seed: of the choice, and of each trial's training.
