@@ -25,7 +25,8 @@ from experiments.data import movielens
 from experiments.files import replacing
 from experiments.models import store
 from experiments.models.linear import assisted
-from experiments.sweeping import Retrieval, Steps, distilled_student
+from experiments.probing import probe
+from experiments.sweeping import MEASURED, Retrieval, Steps, distilled_student
 
 DATASET = flags.DEFINE_enum("dataset", "ml1m", ["ml1m"], "What to train and validate on.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
@@ -38,6 +39,7 @@ OUT = flags.DEFINE_string("out", None, "The folder for the search and its files.
 RESULTS = flags.DEFINE_string("results", None, "The file for the results; by default in --out.")
 OBJECTIVES: dict[str, Callable[[], tfc.Objective]] = {
     "quality": tfc.MaximizeQuality, "bytes": tfc.MinimizeBytes, "latency": tfc.MinimizeLatency,
+    "front": tfc.ImproveFront,
 }  # fmt: skip
 OBJECTIVE = flags.DEFINE_enum("objective", "quality", list(OBJECTIVES), "What to optimize.")
 BYTES = flags.DEFINE_integer("budget_bytes", None, "Bytes of the file, at most.")
@@ -50,8 +52,12 @@ ORACLES: dict[str, Callable[[], tfc.OracleChoice]] = {
     "bayesian": lambda: tfc.Bayesian(INITIAL.value),
     "hyperband": tfc.Hyperband,
 }
-ORACLE = flags.DEFINE_enum("oracle", "bayesian", list(ORACLES), "Who chooses.")
-INITIAL = flags.DEFINE_integer("initial", None, "Random trials before the Bayesian oracle's own.")
+IMPROVEMENT = "improvement"
+ORACLE = flags.DEFINE_enum(
+    "oracle", "bayesian", [*ORACLES, IMPROVEMENT],
+    "Who chooses; improvement starts from a sensitivity, which takes some minutes.",
+)  # fmt: skip
+INITIAL = flags.DEFINE_integer("initial", None, "Trials before a bayesian oracle's own choice.")
 TRIALS = flags.DEFINE_integer("trials", 40, "How many trials, at most.", lower_bound=1)
 HOURS = flags.DEFINE_float("hours", None, "Hours spent on trials, at most.")
 SEED = flags.DEFINE_integer("seed", 1, "Of the choice and of the training.", lower_bound=1)
@@ -118,7 +124,7 @@ def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
     student = distilled_student(data, teacher, taught_by, recipe, how, file)
     space = tfc.Space.from_json(Path(SPACE.value).read_text())
     settings = tfc.SearchSettings(
-        out, ORACLES[ORACLE.value](), TRIALS.value, HOURS.value, SEED.value, on_trial=_said
+        out, _oracle(student, data, out), TRIALS.value, HOURS.value, SEED.value, on_trial=_said
     )
     budget = tfc.Budget(BYTES.value, LATENCY.value, PARAMETERS.value, ADDS.value, QUALITY.value)
     work = Retrieval(data, taught_by, recipe, how)
@@ -127,6 +133,15 @@ def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
     for worker in workers:
         worker.wait()
     return result
+
+
+def _oracle(student: Any, data: movielens.MovieLens, out: Path) -> tfc.OracleChoice:
+    """Who chooses; what a sensitivity measured stays in `out`, also for the workers."""
+    if ORACLE.value != IMPROVEMENT:
+        return ORACLES[ORACLE.value]()
+    asked = probe(data, student.config.length, users=512, quality=False)
+    prior = tfc.sensitivity(student, asked, MEASURED, folder=out / "sensitivity")
+    return tfc.ExpectedImprovement(prior, INITIAL.value or 6)
 
 
 def _said(trial: tfc.Trial) -> None:

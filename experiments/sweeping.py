@@ -21,6 +21,13 @@ from tfcompress.distillation.stored import StoredTop
 
 TOP = 128  # of the teacher's scores are kept for each position
 _USERS = 1500  # whom a trial is judged by before it is exported
+# What the committed space is made of, at strengths between which harm is interpolated.
+MEASURED = (
+    tfc.Quantize(4, tfc.PerTensor(), tfc.Deviations(2.4)),
+    tfc.Quantize(8, tfc.PerTensor(), tfc.AbsMax()),
+    *(tfc.Factorize(rank) for rank in (24, 32, 40, 48, 56)),
+    *(tfc.Prune(sparsity, block=(16, 1)) for sparsity in (0.1, 0.3, 0.6)),
+)
 
 
 @dataclass(frozen=True)

@@ -109,19 +109,6 @@ def test_two_tables_say_what_one_says(teacher):
     np.testing.assert_allclose(split.item_logits(split.last(rows)), expected, atol=1e-4)
 
 
-def test_bands_say_together_what_one_table_says(teacher):
-    rows, dim = histories(), teacher.config.dim
-    whole, banded = student_of(teacher, {}), student_of(teacher, {"bands": [3, 5, dim - 8]})
-    tables = [banded.item_table, *banded.band_tables]
-    ranks = [np.linalg.matrix_rank(table.get_weights()[0], tol=1e-4) for table in tables]
-    assert ranks == [3, 5, dim - 8]
-    sizes = [np.linalg.norm(table.get_weights()[0]) ** 2 / rank
-             for table, rank in zip(tables, ranks, strict=True)]  # fmt: skip
-    assert sizes == sorted(sizes, reverse=True)
-    expected = whole.item_logits(whole.last(rows))
-    np.testing.assert_allclose(banded.item_logits(banded.last(rows)), expected, atol=1e-4)
-
-
 def test_a_renumbered_teacher_answers_in_the_new_numbers(teacher):
     numbers = np.append(0, np.random.default_rng(2).permutation(N_ITEMS) + 1)
     other, rows = renumbered(teacher, numbers), histories()

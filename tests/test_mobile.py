@@ -31,8 +31,6 @@ def model():
         ({"feedforward": ()}, r"feedforward=\(\), expected a width of at least 1 for each block"),
         ({"dropout": 1.0}, "dropout=1.0, expected 0 <= dropout < 1"),
         ({"frequent": N_ITEMS}, f"frequent={N_ITEMS}, expected 1 to {N_ITEMS - 1} or None"),
-        ({"bands": (4, 5)}, r"bands=\(4, 5\), expected ranks from 1 whose sum is at most 8"),
-        ({"bands": (4,), "frequent": 9}, "no table for rare items beside them"),
     ],
 )
 def test_sizes_out_of_range_are_refused(changes, message):

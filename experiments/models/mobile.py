@@ -14,8 +14,6 @@ What differs from `sasrec.SASRec`, each a rewriting of the same function or clos
 - Frequent and rare items may have tables of their own, so that one can be factorized further than
   the other (Chen et al., "GroupReduce", 2018; Baevski and Auli, "Adaptive input representations",
   2019). Items are then numbered by frequency.
-- Or the item table is a sum of tables, one for each band of its principal directions, so that weak
-  directions can have fewer bits than strong ones. Items keep their numbers.
 """
 
 from __future__ import annotations
@@ -45,8 +43,6 @@ class MobileConfig:
       feedforward: for each block the width between its two feed-forward layers.
       dropout: the rate, 0 ≤ dropout < 1.
       frequent: items above this number have a table of their own; None: one table holds all.
-      bands: ranks of the tables whose sum the item table is, the strongest directions first; none:
-        one table holds all of them.
 
     Raises:
       ValueError: if a field is out of range.
@@ -59,11 +55,9 @@ class MobileConfig:
     feedforward: tuple[int, ...]
     dropout: float = 0.0
     frequent: int | None = None
-    bands: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "feedforward", tuple(self.feedforward))
-        object.__setattr__(self, "bands", tuple(self.bands))
         for field in ("n_items", "length", "dim", "heads"):
             if getattr(self, field) < 1:
                 raise ValueError(f"Received {field}={getattr(self, field)}, expected at least 1.")
@@ -81,11 +75,6 @@ class MobileConfig:
         if self.frequent is not None and not 1 <= self.frequent < self.n_items:
             raise ValueError(
                 f"Received frequent={self.frequent}, expected 1 to {self.n_items - 1} or None."
-            )
-        if self.bands and (min(self.bands) < 1 or sum(self.bands) > self.dim or self.frequent):
-            raise ValueError(
-                f"Received bands={self.bands}, expected ranks from 1 whose sum is at most "
-                f"{self.dim}, and no table for rare items beside them."
             )
 
 
@@ -206,10 +195,6 @@ class MobileSASRec(Retriever):
         self.config = config
         # Each of two tables has one row for all items of the other: the first's last, and row 0.
         last, self.rare_table = config.frequent, None
-        self.band_tables = [
-            table(config.n_items + 1, config.dim, f"band_table_{place}")
-            for place in range(1, len(config.bands))
-        ]
         rows = config.n_items + 1 if last is None else last + 2
         self.item_table = table(rows, config.dim, "item_table")
         if last is not None:
@@ -241,14 +226,14 @@ class MobileSASRec(Retriever):
     def _looked_up(self, history: Tensor) -> Tensor:
         last = self.config.frequent
         if last is None or self.rare_table is None:
-            return sum((band(history) for band in self.band_tables), self.item_table(history))
+            return self.item_table(history)
         frequent = self.item_table(tf.minimum(history, last + 1))
         return frequent + self.rare_table(tf.maximum(history - last, 0))
 
     def _matches(self, hidden: Tensor) -> Tensor:
         frequent = super()._matches(hidden)
         if self.rare_table is None:
-            return sum((scores(hidden, band) for band in self.band_tables), frequent)
+            return frequent
         return tf.concat([frequent[..., :-1], scores(hidden, self.rare_table)[..., 1:]], -1)
 
     def get_config(self) -> dict[str, Any]:

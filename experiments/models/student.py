@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -87,28 +86,12 @@ def _start_tables(student: MobileSASRec, teacher: SASRec) -> None:
     if frequent is not None and student.rare_table is not None:
         student.rare_table.set_weights([np.vstack([none, items[frequent + 1 :]])])
         items = np.vstack([items[: frequent + 1], none])
-    bands = _bands(items, student.config.bands)
-    for held, rows in zip([student.item_table, *student.band_tables], bands, strict=True):
-        held.set_weights([rows])
+    student.item_table.set_weights([items])
     positions = teacher.position_table.get_weights()[0][-length:] * dim**-0.5
     student.position_table.set_weights([_centred(np.vstack([positions, positions[:1]]))])
     scale, shift = teacher.norm.get_weights()
     student.scale.assign(scale)
     student.shift.assign(_centred(shift) + _BIAS_LENGTH * direction)
-
-
-def _bands(rows: Array, ranks: tuple[int, ...]) -> list[Array]:
-    """Parts of a table along its principal directions, so many of them each, the strongest first.
-
-    Args:
-      rows: float32 [n, dim]. ranks: of the parts; without any, the table is its only part.
-    """
-    if not ranks:
-        return [rows]
-    left, sizes, directions = np.linalg.svd(rows, full_matrices=False)
-    ends = np.cumsum((0, *ranks))
-    parts = [slice(start, end) for start, end in itertools.pairwise(ends)]
-    return [(left[:, part] * sizes[part]) @ directions[part] for part in parts]
 
 
 def _centred(rows: Array) -> Array:
