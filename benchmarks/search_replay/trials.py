@@ -37,10 +37,10 @@ class Steps:
         ValueError: if a number is not above 0.
     """
 
-    steps: int = 100
+    steps: int = 60
     batch: int = 1024
-    learning_rate: float = 1e-3
-    weight: float = 0.7
+    learning_rate: float = 3e-4
+    weight: float = 1.0
     validation: int = 20_000
     seed: int = 1
 

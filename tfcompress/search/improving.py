@@ -68,7 +68,8 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
     def populate_space(self, trial_id: str) -> Any:
         """The values of the next trial."""
         measured = [one for one in self.records.values() if one.figures is not None]
-        first = int(trial_id) < self.how.initial or len(measured) < 2
+        finished = sum(one.ending is Ending.FINISHED for one in measured)
+        first = int(trial_id) < self.how.initial or finished < 2
         drawn, near = self.drawn(), [] if first else self._neighbours()
         self.rejected += sum(not self.known.allows(one) for one in (near if self.trials else drawn))
         found = [one for one in self._allowed([*drawn, *near]) if not self._duplicate(one.values)]
