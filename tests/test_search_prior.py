@@ -1,5 +1,6 @@
 """What a sensitivity says of specs, and the oracle that starts from it."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ import tfcompress as tfc
 from tfcompress.search.budget import whole_loss
 from tfcompress.search.front import added, area, staircase
 from tfcompress.search.harms import Harms
+from tfcompress.search.known import Known
 from tfcompress.search.surrogate import Surrogate
 
 STRENGTHS = (
@@ -212,3 +214,16 @@ def test_a_budget_is_kept_to_whatever_is_known(prior, found, tmp_path):
     before = result.before
     losses = [whole_loss(t.figures, result.objective, budget, before) for t in result.trials]
     assert min(losses[3:]) <= min(losses[:3])
+
+
+def test_a_neighbour_that_switches_a_technique_on_has_its_strength_too(found):
+    """The values at hand lack what did not matter while it was off."""
+    known = Known(searches.network(), searches.space(), tfc.Budget())
+    oracle = tfc.ExpectedImprovement(found).build(known, 3, 1, 1)
+    oracle.known = known
+    off = {v.name: v.kind.draw(random.Random(0)) for v in known.space.variables if not v.when}
+    off |= {v.name: "off" for v in known.space.variables if isinstance(v.kind, tfc.tune.Optional)}
+    near = oracle._about([off], random.Random(0))
+    assert any(value == "on" for one in near for value in one.values())
+    for one in near:
+        assert known.space.sample(one).rules

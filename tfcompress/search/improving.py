@@ -10,7 +10,6 @@ from typing import Any
 import keras_tuner as kt
 import numpy as np
 
-from tfcompress.outcomes import active
 from tfcompress.search.budget import Objective
 from tfcompress.search.choosers import ExpectedImprovement
 from tfcompress.search.front import pareto_front
@@ -107,11 +106,19 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
         """Neighbours of some values: one value of each is drawn anew."""
         variables, near = self.known.space.variables, []
         for _ in range(_NEAR if some else 0):
-            values = {**self.known.space.draw(generator), **generator.choice(some)}
-            changed = generator.choice(variables)
-            values[changed.name] = changed.kind.draw(generator)
-            near.append(active(variables, values))
+            values, changed = dict(generator.choice(some)), generator.choice(variables)
+            values.pop(changed.name, None)
+            near.append(self._completed(values, generator))
         return near
+
+    def _completed(self, values: Values, generator: random.Random) -> Values:
+        """Those of the values that matter, and drawn ones where they are missing."""
+        found: Values = {}
+        for variable in self.known.space.variables:
+            if variable.matters(found):
+                value = values.get(variable.name)
+                found[variable.name] = variable.kind.draw(generator) if value is None else value
+        return found
 
     def _allowed(self, some: Sequence[Values]) -> list[Candidate]:
         """Those that can be carried out and may meet the budget."""
