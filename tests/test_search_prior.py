@@ -1,5 +1,6 @@
 """What a sensitivity says of specs, and the oracle that starts from it."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -201,6 +202,16 @@ def test_a_search_that_goes_on_tries_what_it_would_have(found, tmp_path):
     assert [t.values for t in again.trials] == [t.values for t in whole.trials]
     tried = [str(sorted(t.values.items())) for t in whole.trials]
     assert len(set(tried)) == len(tried)
+
+
+def test_a_value_that_matters_anew_is_drawn_and_others_are_kept():
+    space, generator = searches.space(), random.Random(0)
+    off = {"table/Factorize": "off", "Dense/Quantize/bits": 4}
+    drawn = [space.draw(generator, off) for _ in range(9)]
+    assert all({**values, **off} == values for values in drawn)
+    assert not any("table/Factorize/rank" in values for values in drawn)
+    on = space.draw(generator, {"table/Factorize": "on"})
+    assert 2 <= on["table/Factorize/rank"] <= 16
 
 
 @pytest.mark.parametrize("prior", [True, False])

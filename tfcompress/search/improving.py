@@ -10,7 +10,6 @@ from typing import Any
 import keras_tuner as kt
 import numpy as np
 
-from tfcompress.outcomes import active
 from tfcompress.search.budget import Objective
 from tfcompress.search.choosers import ExpectedImprovement
 from tfcompress.search.front import pareto_front
@@ -105,12 +104,12 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
 
     def _about(self, some: Sequence[Values], generator: random.Random) -> list[Values]:
         """Neighbours of some values: one value of each is drawn anew."""
-        variables, near = self.known.space.variables, []
+        near = []
         for _ in range(_NEAR if some else 0):
-            values = {**self.known.space.draw(generator), **generator.choice(some)}
-            changed = generator.choice(variables)
-            values[changed.name] = changed.kind.draw(generator)
-            near.append(active(variables, values))
+            values = generator.choice(some)
+            changed = generator.choice(list(values))
+            kept = {name: value for name, value in values.items() if name != changed}
+            near.append(self.known.space.draw(generator, kept))
         return near
 
     def _allowed(self, some: Sequence[Values]) -> list[Candidate]:
