@@ -41,7 +41,7 @@ class Recorded:
         sensitivity: of the model.
 
     Raises:
-        ValueError: if no row covers anything.
+        ValueError: if a spec is there twice, or no row covers anything.
     """
 
     rows: tuple[Row, ...]
@@ -50,6 +50,11 @@ class Recorded:
     sensitivity: tfc.Sensitivity
 
     def __post_init__(self) -> None:
+        differ = len({json.dumps(dict(row.values), sort_keys=True) for row in self.rows})
+        if differ < len(self.rows):
+            raise ValueError(
+                f"Received {len(self.rows)} specs of which {differ} differ; expected each once."
+            )
         if not self.covered(range(len(self.rows))) > 0.0:
             raise ValueError(
                 f"Received {len(self.rows)} specs of which none is both smaller than "

@@ -104,21 +104,13 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
 
     def _about(self, some: Sequence[Values], generator: random.Random) -> list[Values]:
         """Neighbours of some values: one value of each is drawn anew."""
-        variables, near = self.known.space.variables, []
+        near = []
         for _ in range(_NEAR if some else 0):
-            values, changed = dict(generator.choice(some)), generator.choice(variables)
-            values.pop(changed.name, None)
-            near.append(self._completed(values, generator))
+            values = generator.choice(some)
+            changed = generator.choice(list(values))
+            kept = {name: value for name, value in values.items() if name != changed}
+            near.append(self.known.space.draw(generator, kept))
         return near
-
-    def _completed(self, values: Values, generator: random.Random) -> Values:
-        """Those of the values that matter, and drawn ones where they are missing."""
-        found: Values = {}
-        for variable in self.known.space.variables:
-            if variable.matters(found):
-                value = values.get(variable.name)
-                found[variable.name] = variable.kind.draw(generator) if value is None else value
-        return found
 
     def _allowed(self, some: Sequence[Values]) -> list[Candidate]:
         """Those that can be carried out and may meet the budget."""

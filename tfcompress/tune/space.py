@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -87,12 +87,21 @@ class Space(Template):
         """The spec of all defaults: lower bounds, first options, every technique on."""
         return Spec([default_of(rule) for rule in self.rules])
 
-    def draw(self, generator: random.Random) -> dict[str, Any]:
-        """Values by name at random, of those open values that matter."""
+    def draw(
+        self, generator: random.Random, kept: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Values by name at random, of those open values that matter.
+
+        Args:
+            generator: what draws.
+            kept: values by name that are not drawn, where they matter.
+        """
         values: dict[str, Any] = {}
+        given = kept or {}
         for variable in self.variables:
             if variable.matters(values):
-                values[variable.name] = variable.kind.draw(generator)
+                name, kind = variable.name, variable.kind
+                values[name] = given[name] if name in given else kind.draw(generator)
         return values
 
     def declare(self, hp: Any) -> None:
