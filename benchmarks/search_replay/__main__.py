@@ -71,8 +71,9 @@ def replay() -> None:
     runs = written["runs"] if all(written.get(k) == v for k, v in same.items()) else {}
     said = {**origin("search_replay", PACKAGES), **same, "specs": len(recorded.rows)}
     seeds = range(1, FLAGS.seeds + 1)
+    players = {name: PLAYERS[name] for name in FLAGS.search or PLAYERS}
     replaying.replay(
-        subject, PLAYERS, seeds, FLAGS.share, runs,
+        subject, players, seeds, FLAGS.share, runs,
         lambda runs: write(said | {"summary": replaying.summary(runs), "runs": runs}, out),
     )  # fmt: skip
     picture.draw(runs, recorded, FLAGS.share, out.with_suffix(".png"))
@@ -111,6 +112,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("steps", Steps.steps, "Steps of a trial.", lower_bound=1)
     flags.DEFINE_integer("seed", 1, "Of the specs and of their training.", lower_bound=1)
     flags.DEFINE_integer("seeds", 20, "Of each search that is replayed.", lower_bound=1)
+    flags.DEFINE_multi_enum("search", None, list(PLAYERS), "Which to replay; by default all.")
     flags.DEFINE_float("share", 0.95, "Of the best area, at which a search is over.")
 
 

@@ -53,6 +53,7 @@ class Harms:
         for cell in found.measured:
             self._cells.setdefault((cell.path, cell.technique.kind), []).append(cell)
         self._known: dict[tuple[str, Technique], float] = {}
+        self._sizes: dict[tuple[str, Technique], float] = {}
 
     def of(self, planned: Plan) -> Mapping[str, float]:
         """What the steps of a plan harm: by the technique's name, summed over layers.
@@ -84,7 +85,25 @@ class Harms:
         for cell in cells:
             if cell.technique == step:
                 return cell.harm or 0.0
-        return _between(row.before, step, _alike(cells, step))
+        return self._between(row.before, step, _alike(cells, step))
+
+    def _between(self, form: LayerForm, step: Technique, cells: Sequence[Cell]) -> float:
+        """The harm at a strength between those measured, by the bytes that each leaves.
+
+        All the layer's bytes harm nothing, and fewer harm no less; below the fewest measured it is
+        their harm.
+        """
+        left = [(self._size(form, cell.technique), cell.harm or 0.0) for cell in cells]
+        known = sorted([(float(form.sparse_bytes), 0.0), *left], reverse=True)
+        sizes, harms = np.array(known).T
+        rising = np.maximum.accumulate(harms)
+        return float(np.interp(self._size(form, step), sizes[::-1], rising[::-1]))
+
+    def _size(self, form: LayerForm, technique: Technique) -> float:
+        key = (form.path, technique)
+        if key not in self._sizes:  # Prune looks at weights
+            self._sizes[key] = _bytes(form, technique)
+        return self._sizes[key]
 
 
 def _alike(cells: Sequence[Cell], step: Technique) -> Sequence[Cell]:
@@ -96,17 +115,6 @@ def _alike(cells: Sequence[Cell], step: Technique) -> Sequence[Cell]:
         if all(getattr(cell.technique, name, None) == getattr(step, name) for name in others)
     ]
     return same or cells
-
-
-def _between(form: LayerForm, step: Technique, cells: Sequence[Cell]) -> float:
-    """The harm at a strength between those measured, by the bytes that each leaves of the layer.
-
-    All its bytes harm nothing, and fewer harm no less; below the fewest measured it is their harm.
-    """
-    left = [(_bytes(form, cell.technique), cell.harm or 0.0) for cell in cells]
-    known = sorted([(float(form.sparse_bytes), 0.0), *left], reverse=True)
-    sizes, harms = np.array(known).T
-    return float(np.interp(_bytes(form, step), sizes[::-1], np.maximum.accumulate(harms)[::-1]))
 
 
 def _bytes(form: LayerForm, technique: Technique) -> float:
