@@ -244,9 +244,9 @@ def against_teacher(
     }
 
 
-def provenance() -> dict[str, Any]:
-    """Command, versions and machine of this run."""
-    script = Path(sys.argv[0]).stem
+def provenance(script: str | None = None) -> dict[str, Any]:
+    """Command, versions and machine of this run; the script's name is that of its file."""
+    script = script or Path(sys.argv[0]).stem
     return {
         "command": shlex.join(["python", "-m", f"experiments.{script}", *sys.argv[1:]]),
         "versions": {name: metadata.version(name) for name in PACKAGES}

@@ -1,0 +1,129 @@
+"""A CNN that recognizes images; published with low rank, sparsification and quantization."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import tfcompress as tfc
+from experiments.data import images
+from experiments.models import tf
+from experiments.systems.classifying import Classified
+from experiments.systems.system import Goal, System, Way
+from experiments.training import TrainingConfig
+
+# Filters and strides of the blocks. Fully convolutional behind them, as all-convolutional networks
+# are: no large Dense layer is there only to be compressed.
+BLOCKS = ((32, 1), (32, 2), (64, 1), (64, 2), (128, 1))
+MOST_TURNED, MOST_SCALED, MOST_SHIFTED = math.radians(12), 0.1, 2.0  # radians, share, pixels
+
+FIRST, HEAD, LAST_RELU = (
+    tfc.by_name("conv1"),
+    tfc.by_name("head"),
+    tfc.by_name(f"relu{len(BLOCKS)}"),
+)
+CONVOLUTIONS = tfc.by_type("Conv2D")
+INNER = CONVOLUTIONS & ~FIRST
+
+
+def network(shape: tuple[int, ...], n_classes: int) -> Any:
+    """Blocks of 3x3 convolution, BatchNormalization and ReLU, the mean over places, and logits.
+
+    Simonyan and Zisserman (2015) for the small kernels, Ioffe and Szegedy (2015) for the
+    normalization, Springenberg et al. (2015) for strides in the place of pooling.
+
+    Args:
+      shape: height, width and channels. n_classes: of the logits.
+
+    >>> network((28, 28, 1), 10).count_params()
+    141098
+    """
+    layers = tf.keras.layers
+    values = taken = tf.keras.Input(shape, name="image")
+    for number, (filters, strides) in enumerate(BLOCKS, 1):
+        values = layers.Conv2D(
+            filters, 3, strides, padding="same", use_bias=False, name=f"conv{number}"
+        )(values)
+        values = layers.BatchNormalization(name=f"norm{number}")(values)
+        values = layers.ReLU(name=f"relu{number}")(values)
+    values = layers.GlobalAveragePooling2D(name="mean")(values)
+    return tf.keras.Model(taken, layers.Dense(n_classes, name="head")(values), name="image")
+
+
+def distorted(pictures: Any, seed: Any) -> Any:
+    """Turns, scales and shifts each image a little, about its centre; zeros come in at the borders.
+
+    Args:
+      pictures: float32 [batch, height, width, channels].
+      seed: int32 [2], decides how.
+
+    Returns:
+      float32 of the same shape.
+    """
+    batch, height, width = tf.unstack(tf.shape(pictures)[:3])
+    drawn = tf.random.stateless_uniform([batch, 4], seed, -1.0, 1.0)
+    turned, scale = MOST_TURNED * drawn[:, 0], 1.0 + MOST_SCALED * drawn[:, 1]
+    shift = MOST_SHIFTED * drawn[:, 2:]
+    cosine, sine = scale * tf.cos(turned), scale * tf.sin(turned)
+    x, y = (tf.cast(size - 1, tf.float32) / 2.0 for size in (width, height))
+    right = x - cosine * x + sine * y + shift[:, 0]
+    down = y - sine * x - cosine * y + shift[:, 1]
+    nothing = tf.zeros_like(cosine)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=pictures,
+        transforms=tf.stack([cosine, -sine, right, sine, cosine, down, nothing, nothing], axis=1),
+        output_shape=tf.stack([height, width]),
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+
+
+def subject(folder: Path | None) -> Classified:
+    """Recognizing the images of a folder, or 10,000 digits that are fetched."""
+    return Classified(images.load(folder), network, distorted)
+
+
+LOW_RANK = tfc.Spec([tfc.rule(INNER, tfc.Factorize(tfc.Fraction(0.25)))])
+# What sparsification looks at is there once the factors are.
+SPARSE_IN_FOUR_BITS = tfc.Spec(
+    [
+        tfc.rule(
+            tfc.by_type("FactorizedConv2D"), tfc.Sparsify(tfc.OfMean(0.5)), tfc.Quantize(bits=4)
+        ),
+        tfc.rule(FIRST | HEAD, tfc.Quantize(bits=8)),
+    ]
+)
+PUBLISHED = Way(
+    name="published",
+    specs=(LOW_RANK, SPARSE_IN_FOUR_BITS),
+    training=TrainingConfig(seed=0, batch=64, epochs=14, peak_learning_rate=2e-3, warmup_steps=100),
+    temperature=4.0,
+    weight=0.7,
+)
+
+NARROW_IN_INTEGERS = tfc.Spec(
+    [
+        tfc.rule(CONVOLUTIONS, tfc.Shrink(keep=0.5, multiple=8)),
+        tfc.rule(FIRST | HEAD, tfc.Quantize(bits=8)),
+        tfc.rule(INNER, tfc.Quantize(bits=4)),
+        tfc.rule(CONVOLUTIONS | LAST_RELU | HEAD, tfc.QuantizeActivations()),
+    ]
+)
+OWN = Way(
+    name="own",
+    specs=(NARROW_IN_INTEGERS,),
+    training=TrainingConfig(seed=0, batch=64, epochs=20, peak_learning_rate=2e-3, warmup_steps=100),
+    temperature=4.0,
+    weight=0.7,
+)
+
+SYSTEM = System(
+    name="image",
+    published="low rank, sparsification, quantization",
+    load=subject,
+    goal=Goal(size_reduction=0.92, speedup=2.0, quality_loss=0.003),
+    teaching=TrainingConfig(seed=0, batch=64, epochs=14, peak_learning_rate=2e-3, warmup_steps=100),
+    ways=(PUBLISHED, OWN),
+)

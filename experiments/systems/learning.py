@@ -1,0 +1,124 @@
+"""Training teachers and students of a system, from where an earlier run stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tfcompress as tfc
+from experiments.models import tf
+from experiments.systems.system import Subject, System, Way
+from experiments.training import Trainer, TrainingConfig, Validation
+
+
+class Learner(tf.keras.Model):  # type: ignore[misc]
+    """Trains a network on what its subject has at the rows of a batch.
+
+    Args:
+      network: a built model. subject: what it learns.
+    """
+
+    def __init__(self, network: Any, subject: Subject) -> None:
+        super().__init__(name=network.name)
+        self.network = network
+        self._subject = subject
+
+    def train_step(self, rows: Any) -> dict[str, Any]:
+        """One step on the rows int32 [batch]."""
+        inputs, wanted = self._subject.batch(rows)
+        with tf.GradientTape() as tape:
+            loss = self._subject.loss(wanted, self.network(inputs, training=True))
+        variables = self.network.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return {"loss": loss}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+      network: with the weights of its best epoch.
+      record: how it was trained, and its curve.
+    """
+
+    network: Any
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One seed's run of a system.
+
+    Attributes:
+      system, subject: what is run.
+      seed: of weights, order and what is drawn.
+      work: a folder; its checkpoints are what an earlier run has done.
+      stop: asked between two steps.
+    """
+
+    system: System
+    subject: Subject
+    seed: int
+    work: Path
+    stop: Callable[[], bool]
+
+    def teacher(self) -> Trained:
+        """The teacher, trained to the end.
+
+        Raises:
+          Stopped: when stopped; the state is saved.
+          ValueError: if the checkpoint belongs to other settings.
+        """
+        tf.keras.utils.set_random_seed(self.seed)
+        network = self.subject.network()
+        return self._trained(Learner(network, self.subject), network, self.system.teaching, None)
+
+    def student(self, teacher: Any, way: Way) -> Trained:
+        """What one way makes of the teacher, trained with it to the end; raises as `teacher`."""
+        tf.keras.utils.set_random_seed(self.seed)
+        network = way.student(teacher)
+        taught = tfc.distill(network, teacher, way.temperature, way.weight, taught_on(self.subject))
+        return self._trained(taught, network, way.training, way)
+
+    def _trained(
+        self, learner: Any, network: Any, config: TrainingConfig, way: Way | None
+    ) -> Trained:
+        config = replace(config, seed=self.seed)
+        made = {
+            "system": self.system.name,
+            "data": dict(self.subject.described),
+            "way": None if way is None else way.to_data(),
+        }
+        trainer = Trainer(
+            learner,
+            self.subject.rows,
+            config,
+            self.work / f"{'teacher' if way is None else way.name}.npz",
+            Validation(lambda: self.subject.validated(network), self.subject.deciding),
+            made,
+        )
+        trainer.run(self.stop)
+        learner.set_weights(trainer.progress.best)
+        progress = trainer.progress
+        record = {
+            "training": asdict(config),
+            "best_epoch": progress.best_epoch,
+            "seconds": round(progress.seconds, 1),
+            "validation": progress.curve,
+        }
+        return Trained(network, record)
+
+
+def taught_on(subject: Subject) -> Any:
+    """For `tfc.distill`: student and teacher see the same examples, distorted alike."""
+
+    def forward(student: Any, teacher: Any, rows: Any) -> tfc.Outputs:
+        inputs, wanted = subject.batch(rows)
+        logits = student(inputs, training=True)
+        taught = teacher(inputs, training=False)
+        return tfc.Outputs(subject.loss(wanted, logits), logits, taught)
+
+    return forward

@@ -1,0 +1,145 @@
+"""What a system is: its data, its teacher, and the specs that compress it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+import tfcompress as tfc
+from experiments.training import TrainingConfig
+
+Array = npt.NDArray[Any]
+Quality = npt.NDArray[np.float64]
+
+
+class Subject(Protocol):
+    """What a system learns and is asked, with its data at hand.
+
+    Attributes:
+      rows: int32 [n], numbers of what there is to train on; a training's batch is some of them.
+      deciding: the figure of `validated` that says which epoch is best; more is better.
+      metric: what `quality` is.
+      signature: the name of what a file is asked.
+      described: of the data, for the record; says under `synthetic` whether they are made.
+    """
+
+    @property
+    def rows(self) -> npt.NDArray[np.int32]:
+        """See above."""
+
+    @property
+    def deciding(self) -> str:
+        """See above."""
+
+    @property
+    def metric(self) -> str:
+        """See above."""
+
+    @property
+    def signature(self) -> str:
+        """See above."""
+
+    @property
+    def described(self) -> Mapping[str, Any]:
+        """See above."""
+
+    def network(self) -> Any:
+        """A new teacher, whose outputs are logits."""
+
+    def batch(self, rows: Any) -> tuple[Any, Any]:
+        """What a network learns at these rows, int32 [batch]: its inputs, and what is wanted."""
+
+    def loss(self, wanted: Any, logits: Any) -> Any:
+        """The loss of a batch, a scalar (nats)."""
+
+    def validated(self, network: Any) -> dict[str, float]:
+        """Figures of a network on the validation split, by name."""
+
+    def signatures(self) -> Mapping[str, tfc.Signature]:
+        """What a file can be asked."""
+
+    def calls(self) -> Sequence[Mapping[str, Array]]:
+        """Inputs of a few calls, none of which are from the test split."""
+
+    def quality(self, file: Path) -> Quality:
+        """Of each example of the test split, by the file alone: float [n]; its mean counts."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the exported file must reach, against the float32 file of its teacher.
+
+    Attributes:
+      size_reduction: share of the bytes that is saved.
+      speedup: how many times as fast on one thread.
+      quality_loss: how much lower the quality may be.
+      multiply_adds_reduction: share of the multiply-adds that is saved; None: any.
+    """
+
+    size_reduction: float
+    speedup: float
+    quality_loss: float
+    multiply_adds_reduction: float | None = None
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to compress a teacher.
+
+    Attributes:
+      name: of its row.
+      specs: applied one after another; techniques that look at weights want those to be there.
+      training: how the student is trained then; the seed is the run's.
+      temperature: of the distillation. weight: the teacher's share of the loss.
+    """
+
+    name: str
+    specs: tuple[tfc.Spec, ...]
+    training: TrainingConfig
+    temperature: float
+    weight: float
+
+    def student(self, teacher: Any) -> Any:
+        """What the specs make of a teacher, before it is trained.
+
+        Raises:
+          SpecError: if one of them cannot be carried out.
+        """
+        for spec in self.specs:
+            teacher = tfc.apply(teacher, spec)
+        return teacher
+
+    def to_data(self) -> dict[str, Any]:
+        """The specs and the distillation as JSON has them."""
+        return {
+            "specs": [json.loads(spec.to_json()) for spec in self.specs],
+            "temperature": self.temperature,
+            "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True)
+class System:
+    """A system and how it is compressed.
+
+    Attributes:
+      name: what the command calls it.
+      published: the techniques that it was published with, as a text.
+      load: from a folder, or None for what can be fetched, to its subject.
+      goal: what must be reached.
+      teaching: how the teacher is trained; the seed is the run's.
+      ways: how it is compressed; the last is what is shipped.
+    """
+
+    name: str
+    published: str
+    load: Callable[[Path | None], Subject]
+    goal: Goal
+    teaching: TrainingConfig
+    ways: tuple[Way, ...]
