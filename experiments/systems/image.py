@@ -103,7 +103,7 @@ PUBLISHED = Way(
     weight=0.7,
 )
 
-# Four bits are smaller and slower: LiteRT's convolutions unpack them at every call.
+# Four bits would be smaller, and are slower in LiteRT's convolutions.
 NARROW_IN_INTEGERS = tfc.Spec(
     [
         tfc.rule(CONVOLUTIONS, tfc.Shrink(keep=0.5, multiple=8)),
