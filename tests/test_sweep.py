@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
-from experiments import sweeping
+from experiments import fronts, sweeping
 from experiments.compression import read_recipe
 from experiments.data.movielens import MovieLens
 from experiments.models import store, tf
@@ -55,6 +55,13 @@ def test_a_trial_distils_from_stored_answers_and_asks_the_file(data, teacher, re
     assert len(trial.qualities) == 2
     stored = tfc.Precomputed(tmp_path / "search" / "answers")
     assert stored.logits.shape == (4 * 8, 3, N_ITEMS)
+    before = tmp_path / "search" / "before" / "model.tflite"
+    first, own = fronts.tested({"float32": before, "trial 0": trial.file}, data)
+    assert own["bytes"] == trial.figures.bytes < first["bytes"] and own["p50_us"] > 0
+    assert own["ndcg@10_difference"] == pytest.approx(own["ndcg@10"] - first["ndcg@10"])
+    other = {"system": "another", "bytes": 9999, "quality": 0.1, "error": None}
+    fronts.draw([first, own], [other, {**other, "error": "fails"}], tmp_path / "front.png")
+    assert (tmp_path / "front.png").stat().st_size > 1000
 
 
 def test_too_few_windows_are_refused(data, teacher, recipe):
