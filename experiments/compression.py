@@ -8,7 +8,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -47,8 +47,6 @@ class Recipe:
       temperature: of the distillation. weight: its share of the loss. positions: its sample.
       fresh, dropped: which positions and which events it uses, see `forward_on`.
       training: how to train.
-      before: fields of `training` that differ while the student is taught in float32, before the
-        spec is applied; None: it is applied at once.
     """
 
     student: dict[str, Any]
@@ -60,11 +58,6 @@ class Recipe:
     fresh: int
     dropped: float
     training: TrainingConfig
-    before: dict[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        if self.before is not None:
-            replace(self.training, **self.before)  # raises where it is no training
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -140,14 +133,8 @@ def compress(
     tf.keras.utils.set_random_seed(recipe.training.seed)
     student, teacher, data = started(recipe, place.teacher, data)
     print(tfc.plan(student, recipe.spec))
-    taught = _Taught(recipe, teacher, data, stop)
-    curves = {}
-    if recipe.before is not None:
-        in_float = replace(recipe.training, **recipe.before)
-        curves["before"] = taught.train(student, in_float, None, place.work / "before.npz")
     student = tfc.apply(student, recipe.spec)
-    checkpoint = place.work / "checkpoint.npz"
-    curve = curves | taught.train(student, recipe.training, recipe.spec, checkpoint)
+    curve = _train(recipe, student, teacher, place.work, data, stop)
     sizes = student.config
     return tfc.export(
         student,
@@ -185,46 +172,45 @@ def some_histories(data: movielens.MovieLens, teacher: Any) -> Any:
     return windows[chosen, :-1]
 
 
-@dataclass(frozen=True)
-class _Taught:
-    """Trains students as a recipe says; see `compress`."""
-
-    recipe: Recipe
-    teacher: Any
-    data: movielens.MovieLens
-    stop: Callable[[], bool]
-
-    def train(
-        self, student: Any, how: TrainingConfig, spec: tfc.Spec | None, checkpoint: Path
-    ) -> dict[str, Any]:
-        """Leaves the student as it was after its best epoch; returns its curve."""
-        recipe, data, teacher = self.recipe, self.data, self.teacher
-        taught_by = assisted(teacher, data.train, recipe.linear)
-        forward = forward_on(recipe.positions, recipe.fresh, recipe.dropped)
-        distiller = tfc.distill(student, taught_by, recipe.temperature, recipe.weight, forward)
-        length = student.config.length
-        evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
-        whole = ranking.evaluate(store.scorer(taught_by), data, "validation", teacher.config.length)
-        trainer = Trainer(
-            distiller,
-            movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True),
-            how,
-            checkpoint,
-            Validation(lambda: ranking.named(evaluated(), K), "ndcg"),
-            {
-                "student": recipe.student,
-                "spec": None if spec is None else json.loads(spec.to_json()),
-                "linear": None if recipe.linear is None else asdict(recipe.linear),
-            },
-        )
-        trainer.run(self.stop)
-        distiller.set_weights(trainer.progress.best)
-        progress = trainer.progress
-        return {
-            "taught_by": dict(zip(("hr@10", "ndcg@10"), ranking.hr_ndcg(whole, K), strict=True)),
-            "best_epoch": progress.best_epoch,
-            "validation": progress.curve,
-        }
+def _train(
+    recipe: Recipe,
+    student: Any,
+    teacher: Any,
+    work: Path,
+    data: movielens.MovieLens,
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    taught_by = assisted(teacher, data.train, recipe.linear)
+    distiller = tfc.distill(
+        student,
+        taught_by,
+        recipe.temperature,
+        recipe.weight,
+        forward_on(recipe.positions, recipe.fresh, recipe.dropped),
+    )
+    length = student.config.length
+    evaluated = partial(ranking.evaluate, store.scorer(student), data, "validation", length)
+    whole = ranking.evaluate(store.scorer(taught_by), data, "validation", teacher.config.length)
+    trainer = Trainer(
+        distiller,
+        movielens.windows(data, teacher.config.length, fresh=recipe.fresh, onward=True),
+        recipe.training,
+        work / "checkpoint.npz",
+        Validation(lambda: ranking.named(evaluated(), K), "ndcg"),
+        {
+            "student": recipe.student,
+            "spec": json.loads(recipe.spec.to_json()),
+            "linear": None if recipe.linear is None else asdict(recipe.linear),
+        },
+    )
+    trainer.run(stop)
+    distiller.set_weights(trainer.progress.best)
+    progress = trainer.progress
+    return {
+        "taught_by": dict(zip(("hr@10", "ndcg@10"), ranking.hr_ndcg(whole, K), strict=True)),
+        "best_epoch": progress.best_epoch,
+        "validation": progress.curve,
+    }
 
 
 def items_text(data: movielens.MovieLens) -> str:
