@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -63,6 +64,10 @@ class Waiting:
             tell.write(json.dumps(command[3:]))
         return self
 
+    def terminate(self) -> None:
+        """As of a process."""
+        os.kill(self._child, signal.SIGTERM)
+
     def wait(self) -> int:
         """As of a process."""
         return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
@@ -99,7 +104,8 @@ def run(flags: list[str]) -> None:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    space = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(tfc.tune.Choice(8, 4)))])
+    grids = tfc.tune.Choice(tfc.PerChannel(), tfc.PerTensor())
+    space = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(tfc.tune.Choice(8, 4), grids))])
     (place / "specs").mkdir()
     (place / "configs").mkdir()
     (place / "specs" / "space.json").write_text(space.to_json())

@@ -399,15 +399,14 @@ class Seen(tfc.Examples):
         yield from super().train(student, parts, seed)
 
 
-@pytest.mark.parametrize("teach", [None, tfc.SoftLabels()], ids=["alone", "taught"])
-def test_a_trial_trains_in_a_distribution_strategy(tmp_path, strategy, teach):
+def test_a_trial_trains_in_a_distribution_strategy(tmp_path, strategy):
     """As it does without: the same steps, on batches of all examples."""
     model, x, y = trained()
     dense = tfc.Prune(0.5), tfc.Quantize(tfc.tune.Choice(8, 4), tfc.PerTensor())
     space = tfc.Spec([tfc.rule(tfc.by_type("Dense"), *dense)])
     found = []
     for name, shared in (("one", None), ("two", strategy)):
-        work = Seen((x, y), (x, y), LOSS, accuracy, 3, 128, 0.02, teach, strategy=shared)
+        work = Seen((x, y), (x, y), LOSS, accuracy, 3, 128, 0.02, strategy=shared)
         settings = tfc.SearchSettings(tmp_path / name, tfc.RandomDraws(), trials=1)
         result = tfc.search(model, space, work, tfc.MinimizeBytes(), tfc.Budget(), settings)
         found.append((work.student, result.trials[0]))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -96,7 +97,14 @@ def test_workers_do_not_outlive_a_chief_that_fails(capfd):
         while "worker1 ended with exit code 3" not in capfd.readouterr().err:
             time.sleep(0.02)
         raise tfc.SpecError("out of reach")
-    assert "worker0 ended with exit code -15" in capfd.readouterr().err
+    assert [worker.returncode for worker in workers] == [-signal.SIGTERM, 3]
+
+
+def test_a_worker_that_waits_for_a_chief_that_is_done_is_ended(capfd):
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with watched([worker], grace=0.1):
+        pass
+    assert worker.returncode == -signal.SIGTERM and not capfd.readouterr().err
 
 
 def test_too_few_windows_are_refused(data, teacher, recipe):
