@@ -27,6 +27,7 @@ from experiments.models import store
 from experiments.models.linear import assisted
 from experiments.probing import probe
 from experiments.sweeping import MEASURED, Retrieval, Steps, distilled_student
+from experiments.workers import watched
 
 DATASET = flags.DEFINE_enum("dataset", "ml1m", ["ml1m"], "What to train and validate on.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
@@ -128,11 +129,9 @@ def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
     )
     budget = tfc.Budget(BYTES.value, LATENCY.value, PARAMETERS.value, ADDS.value, QUALITY.value)
     work = Retrieval(data, taught_by, recipe, how)
-    workers = [_worker(number) for number in range(WORKERS.value)]  # the student is there by now
-    result = tfc.search(student, space, work, OBJECTIVES[OBJECTIVE.value](), budget, settings)
-    for worker in workers:
-        worker.wait()
-    return result
+    # The student is there by now, and workers read it.
+    with watched([_worker(number) for number in range(WORKERS.value)]):
+        return tfc.search(student, space, work, OBJECTIVES[OBJECTIVE.value](), budget, settings)
 
 
 def _oracle(student: Any, data: movielens.MovieLens, out: Path) -> tfc.OracleChoice:

@@ -118,7 +118,8 @@ def _driven(strategy: Strategy, trier: Trier, history: History, most: int) -> bo
         trier.display.trying(number, proposal)
         attempt = history.recorded(number, proposal)
         if attempt is None:
-            attempt = trier.run(number, proposal, strategy.known.plan(proposal.spec))
+            whole = strategy.known.plan(proposal.spec)
+            attempt = trier.run(number, proposal, whole, history.warm_for(proposal))
             history.add(attempt)
         trier.display.tried(attempt, strategy.budget)
         try:

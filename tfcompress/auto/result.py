@@ -127,5 +127,6 @@ def _row(attempt: Attempt, budget: Budget) -> dict[str, Any]:
         "met": attempt.meets(budget),
         "error": attempt.error,
         "seconds": attempt.seconds,
+        "warm_from": attempt.warm_from,
         "spec": to_data(attempt.proposal.spec),
     }
