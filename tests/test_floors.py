@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tfcompress"
 
 FLOORS = {
-    0: {"errors", "value", "where", "spec", "tune", "recipes"},
-    1: {"keras", "surgery", "measure", "streaming"},
+    0: {"errors", "value", "whole", "where", "spec", "tune", "recipes"},
+    1: {"keras", "surgery", "measure", "streaming", "histograms"},
     2: {"layers", "schedules", "distillation", "calibration", "dynamic"},
     3: {"techniques"},
-    4: {"plan", "outcomes", "apply", "export", "report", "sparse"},
+    4: {"plan", "outcomes", "applied", "apply", "export", "report", "page", "sparse"},
     5: {"sensitivity", "search", "auto"},
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

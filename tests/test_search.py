@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 import tfcompress as tfc
 from tfcompress.search.early import Standing
-from tfcompress.search.journal import NAME, write_whole
+from tfcompress.search.journal import NAME
 from tfcompress.search.known import Known
 from tfcompress.search.trial import Ending
+from tfcompress.whole import write_whole
 
 BUDGET = tfc.Budget(bytes=16_000)
 POINTS = st.lists(st.tuples(*[st.integers(0, 5)] * 3), max_size=12)

@@ -37,6 +37,7 @@ from tfcompress.dynamic import Best, Decision, Dense, DynamicPruning, OneByOne, 
 from tfcompress.errors import (
     CopyError,
     ExportError,
+    ReportError,
     SearchError,
     SpecError,
     StaleReferenceError,
