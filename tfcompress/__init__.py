@@ -46,9 +46,11 @@ from tfcompress.errors import (
 )
 from tfcompress.export import (
     Exported,
+    FileComparison,
     Inspection,
     LiteModel,
     Signature,
+    compare_files,
     compare_latency,
     export,
     inspect_file,

@@ -36,8 +36,10 @@ def _sort(
 ) -> None:
     for key, value in data.items():
         name = f"{above}{worded(key)}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and _is_flat(value):
             _sort(value, f"{name}: ", single, lists, tables)
+        elif isinstance(value, Mapping):
+            lists.append(element("details", element("summary", name), facts(value, name, tables)))
         elif _are_rows(value):
             shown = table_of(value, f"{name}, {len(value)} rows", tables)
             lists.append(element("details", element("summary", name), shown))
@@ -45,6 +47,10 @@ def _sort(
             single.append((name, ", ".join(map(number, value))))
         else:
             single.append((name, number(value)))
+
+
+def _is_flat(value: Mapping[str, Any]) -> bool:
+    return not any(isinstance(one, Mapping) or _are_rows(one) for one in value.values())
 
 
 def _are_rows(value: Any) -> bool:

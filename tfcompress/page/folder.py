@@ -54,10 +54,30 @@ def read_report(folder: Path) -> dict[str, Any]:
 def write_page(folder: Path) -> Path:
     """Writes `report.html` into an exported folder, from `report.json` and `spec.json` alone.
 
+    Returns:
+        Its path.
+
     Raises:
         ReportError: see `read_report`.
         SpecError: the folder's spec is none, or of techniques that are not known.
     """
-    report, spec = read_report(folder), folder / SPEC
+    return _write(folder, read_report(folder))
+
+
+def measured_page(folder: Path, inspection: Mapping[str, Any]) -> Path:
+    """The same, after costs by operator were put into `report.json`.
+
+    Args:
+        folder: of an export.
+        inspection: an `Inspection` of its file, as plain data.
+    """
+    report = {**read_report(folder), "inspection": json.loads(json.dumps(inspection))}
+    page = _write(folder, report)
+    write_whole(folder / REPORT, report_json(report) + "\n")
+    return page
+
+
+def _write(folder: Path, report: Mapping[str, Any]) -> Path:
+    spec = folder / SPEC
     asked = Spec.from_json(spec.read_text(encoding="utf-8")) if spec.exists() else None
     return write_whole(folder / PAGE, report_page(report, asked, folder.resolve().name))

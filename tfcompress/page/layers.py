@@ -25,9 +25,9 @@ def layers(rows: Sequence[Mapping[str, Any]], tables: Tables) -> Section:
     largest = max((max(row.get("bytes_before") or 0, row["bytes"]) for row in rows), default=0)
     columns = (
         Column("layer"),
-        Column("what was done, or why not", wide=True),
         *numbers("bytes before", "bytes after", "share"),
         Column("picture"),
+        Column("what was done, or why not", wide=True),
     )
     body = [_row(row, largest) for row in rows]
     table = tables.table("Layers, in the order of the model", columns, body, _total(rows))
@@ -40,11 +40,11 @@ def _row(row: Mapping[str, Any], largest: int) -> tuple[object, ...]:
     name = join([row["path"], element("span", row["type"], class_="kind")])
     return (
         name,
-        _what(row),
         whole(before),
         whole(after),
         share(after, before),
         bars(before, after, largest),
+        _what(row),
     )
 
 
@@ -66,7 +66,7 @@ def _stored(weight: Mapping[str, Any]) -> str:
 def _total(rows: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
     before = bytes_before(rows)
     after = sum(row["bytes"] for row in rows)
-    return "all", "", whole(before), whole(after), share(after, before), ""
+    return "all", whole(before), whole(after), share(after, before), "", ""
 
 
 def bytes_before(rows: Sequence[Mapping[str, Any]]) -> int | None:

@@ -33,9 +33,9 @@ def times(before: float | None, after: float | None) -> str:
 
     Example:
         >>> times(40, 4)
-        '10.0 times'
+        '10.0\N{MULTIPLICATION SIGN}'
     """
-    return MISSING if not before or not after else f"{before / after:.1f} times"
+    return MISSING if not before or not after else f"{before / after:.1f}\N{MULTIPLICATION SIGN}"
 
 
 def number(value: Any) -> str:
@@ -59,13 +59,15 @@ def number(value: Any) -> str:
 
 
 def signed(value: float | None) -> str:
-    """A difference with its sign.
+    """A difference with its sign, which what rounds to nothing has not.
 
     Example:
         >>> signed(0.0012), signed(-0.5), signed(-1.4e-06)
-        ('+0.0012', '-0.5000', '-0.0000')
+        ('+0.0012', '-0.5000', '0.0000')
     """
-    return MISSING if value is None else f"{value:+.4f}"
+    if value is None:
+        return MISSING
+    return f"{value:+.4f}" if round(value, 4) else "0.0000"
 
 
 def microseconds(value: float | None) -> str:

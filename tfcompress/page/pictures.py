@@ -66,7 +66,7 @@ def interval(low: float, high: float, value: float) -> Html:
         element("line", x1=at(low), x2=at(high), y1=14, y2=14, class_="span"),
         element("circle", cx=at(value), cy=14, r=4.5, class_="point"),
     )
-    said = f"Difference {value:+.4f}, interval {low:+.4f} to {high:+.4f}; the line is no difference"
+    said = f"Difference {value:+.4f}, interval {low:+.4f} to {high:+.4f}; the line is at zero"
     return element(
         "svg", *parts, role="img", aria_label=said, viewBox="0 0 200 28", class_="spread"
     )

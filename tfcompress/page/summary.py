@@ -55,7 +55,7 @@ def _speed(found: Mapping[str, Any]) -> list[Html]:
     if not isinstance(latency, Mapping) or "speedup" not in latency:
         return []
     pair = f"{latency['teacher_median_us']:.3g} µs to {latency['median_us']:.3g} µs, side by side"
-    return [_figure("Faster", f"{latency['speedup']:.1f} times", pair)]
+    return [_figure("Faster", times(latency["speedup"], 1.0), pair)]
 
 
 def _quality(found: Mapping[str, Any]) -> list[Html]:

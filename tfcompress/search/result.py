@@ -13,7 +13,7 @@ from tfcompress.search.front import pareto_front
 from tfcompress.search.journal import read_journal
 from tfcompress.search.trial import Ending, Figures, Trial
 from tfcompress.tune import Space
-from tfcompress.value import from_data, to_data
+from tfcompress.value import brief, from_data, to_data
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,24 @@ class SearchResult:
             "rejected": self.rejected,
         }
 
+    def page_data(self) -> dict[str, Any]:
+        """For `page.search_page`: the files as points, and what was searched for."""
+        front = {trial.number for trial in self.front}
+        within = {trial.number for trial in self.within}
+        points = [] if self.before is None else [_plain("before", "before", self.before)]
+        for trial in self.finished:
+            kind = "front" if trial.number in front else "within"
+            kind = kind if trial.number in within else "outside"
+            points.append(_plain(f"trial {trial.number}", kind, _figures(trial)))
+        return {
+            "points": points,
+            "objective": brief(self.objective),
+            "budget": brief(self.budget),
+            "best": self.best.number if self.within else None,
+            "trials": len(self.trials),
+            "rejected": self.rejected,
+        }
+
     def draw(self, path: str | Path) -> Path:
         """Draws quality against bytes and against latency, the front marked: a PNG, SVG or PDF.
 
@@ -132,6 +150,11 @@ class SearchResult:
         from tfcompress.search.tables import result_text
 
         return result_text(self)
+
+
+def _plain(name: str, kind: str, figures: Figures) -> dict[str, Any]:
+    return {"name": name, "bytes": figures.bytes, "quality": figures.quality, "kind": kind,
+            "latency_us": figures.latency_us}  # fmt: skip
 
 
 _UNIT = Figures(1.0, 1, 1.0, 1, 1)  # the order of trials is the same in any unit
