@@ -19,6 +19,8 @@ from experiments.data import movielens
 from experiments.files import replacing
 from experiments.models import files, tf
 from experiments.probing import probe, training
+from tfcompress.page import PAGE, search_page
+from tfcompress.whole import write_whole
 
 CONFIG = flags.DEFINE_string(
     "config", "experiments/configs/mobile.json", "The recipe: student, teachers and training."
@@ -92,6 +94,7 @@ def main(argv: list[str]) -> None:
     }
     with replacing(out / "summary.json") as file:
         file.write((json.dumps(kept, indent=1) + "\n").encode())
+    write_whole(out / PAGE, search_page(result.page_data(), out.resolve().name))
     print(result)
 
 

@@ -11,6 +11,7 @@ from tfcompress.errors import SearchError
 from tfcompress.search.budget import Budget, Objective, limits_text, whole_loss
 from tfcompress.search.front import pareto_front
 from tfcompress.search.journal import read_journal
+from tfcompress.search.points import point_rows
 from tfcompress.search.trial import Ending, Figures, Trial
 from tfcompress.tune import Space
 from tfcompress.value import brief, from_data, to_data
@@ -120,15 +121,10 @@ class SearchResult:
 
     def page_data(self) -> dict[str, Any]:
         """For `page.search_page`: the files as points, and what was searched for."""
-        front = {trial.number for trial in self.front}
         within = {trial.number for trial in self.within}
-        points = [] if self.before is None else [_plain("before", "before", self.before)]
-        for trial in self.finished:
-            kind = "front" if trial.number in front else "within"
-            kind = kind if trial.number in within else "outside"
-            points.append(_plain(f"trial {trial.number}", kind, _figures(trial)))
+        files = [(f"trial {t.number}", t.number in within, _figures(t)) for t in self.finished]
         return {
-            "points": points,
+            "points": point_rows(self.before, files),
             "objective": brief(self.objective),
             "budget": brief(self.budget),
             "best": self.best.number if self.within else None,
@@ -150,11 +146,6 @@ class SearchResult:
         from tfcompress.search.tables import result_text
 
         return result_text(self)
-
-
-def _plain(name: str, kind: str, figures: Figures) -> dict[str, Any]:
-    return {"name": name, "bytes": figures.bytes, "quality": figures.quality, "kind": kind,
-            "latency_us": figures.latency_us}  # fmt: skip
 
 
 _UNIT = Figures(1.0, 1, 1.0, 1, 1)  # the order of trials is the same in any unit
