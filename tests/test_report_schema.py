@@ -1,6 +1,7 @@
 """Reports keep to their published schema, and the schema says something."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,6 @@ def test_other_models_reports_keep_to_it(build, tmp_path):
 
 
 def test_an_inspection_keeps_to_it():
-    from dataclasses import asdict
-
     made = reports.exported()
     found = json.loads(json.dumps(asdict(tfc.inspect_file(made.model, repeats=1))))
     assert broken({**made.report, "inspection": found}) == []

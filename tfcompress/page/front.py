@@ -11,7 +11,7 @@ from tfcompress.page.numbers import microseconds, whole
 from tfcompress.page.pictures import Point, scatter
 
 _KINDS = {
-    "front": "on the front: no file is as good and smaller",
+    "front": "on the front: no other file is as good, as small and as fast",
     "within": "within the budget",
     "outside": "misses the budget",
     "before": "before the search",
