@@ -173,7 +173,7 @@ def test_a_search_is_drawn_with_its_front(made):
     page = Page(text)
     marks = [one["class"] for one in page.all("path") if one["class"].startswith("mark")]
     assert sorted(marks[4:]) == sorted(f"mark {one['kind']}" for one in POINTS)  # 4 are the legend
-    assert "trial 3 2,500 0.9400 \N{EN DASH} misses the budget" in page.text
+    assert "trial 3 2,500 0.9400 \N{EN DASH} budget missed" in page.text
     assert "MaximizeQuality()" in page.text
     shown = report_page({**made.report, "search": {"points": POINTS}}, None, "best")
     assert "What was searched" in Page(shown).text

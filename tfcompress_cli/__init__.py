@@ -55,7 +55,7 @@ def parser() -> ArgumentParser:
 class _Version(Action):
     """Prints the installed version, which is looked up only then."""
 
-    def __call__(self, parser: ArgumentParser, *_: Any) -> None:
+    def __call__(self, parser: ArgumentParser, *_: Any, **__: Any) -> None:
         metadata = importlib.import_module("importlib.metadata")
         print(f"tfcompress {metadata.version('tfcompress')}")
         parser.exit()

@@ -53,31 +53,35 @@ def _how(found: Mapping[str, Any]) -> str:
 
 def _graph(graph: Mapping[str, Any], tables: Tables) -> Html:
     timed = graph["microseconds"] is not None
-    columns = (Column("operator"), Column("takes", wide=True), *numbers("weights", "scales"))
-    if timed:
-        columns += (*numbers("µs", "±", "share"), Column("picture"))
+    times = (*numbers("µs", "±", "share"), Column("picture")) if timed else ()
+    columns = (
+        Column("operator"),
+        *numbers("weights", "scales"),
+        *times,
+        Column("takes", wide=True),
+    )
     rows = [_operator(one, graph["microseconds"]) for one in graph["operators"]]
     name = graph["signature"] or f"graph {graph['graph']}"
-    total = ("all", "", *_sums(graph))
-    if timed:
-        total += (microseconds(graph["microseconds"]), "", "100.0 %", "")
-    return tables.table(f"{name}: operators in the order in which they run", columns, rows, total)
+    whole_call = (microseconds(graph["microseconds"]), "", "100.0 %", "") if timed else ()
+    caption = f"{name}: operators in the order in which they run"
+    return tables.table(caption, columns, rows, ("all", *_sums(graph), *whole_call, ""))
 
 
-def _sums(graph: Mapping[str, Any]) -> tuple[str, str]:
-    weights, scales = (
-        whole(sum(one[key] for one in graph["operators"])) for key in ("weights", "scales")
-    )
-    return weights, scales
+def _sums(graph: Mapping[str, Any]) -> tuple[str, ...]:
+    keys = ("weights", "scales")
+    return tuple(whole(sum(one[key] for one in graph["operators"])) for key in keys)
 
 
 def _operator(one: Mapping[str, Any], call: float | None) -> tuple[object, ...]:
     name = join([one["operator"], element("span", ", ".join(one["outputs"]), class_="kind")])
-    cells = (name, ", ".join(one["inputs"]), whole(one["weights"]), whole(one["scales"]))
-    if call is None:
-        return cells
+    times = () if call is None else _times(one, call)
+    return name, whole(one["weights"]), whole(one["scales"]), *times, ", ".join(one["inputs"])
+
+
+def _times(one: Mapping[str, Any], call: float) -> tuple[object, ...]:
     taken = one["microseconds"]
     if taken is None:
-        return *cells, MISSING, MISSING, MISSING, ""
-    times = (microseconds(taken), microseconds(one["spread"]), share(max(taken, 0.0), call))
-    return *cells, *times, one_bar(taken, call)
+        return MISSING, MISSING, MISSING, ""
+    counted = max(taken, 0.0)
+    spread = microseconds(one["spread"])
+    return microseconds(taken), spread, share(counted, call), one_bar(counted, call)

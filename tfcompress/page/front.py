@@ -10,6 +10,7 @@ from tfcompress.page.markup import Column, Html, Tables, element, join, numbers
 from tfcompress.page.numbers import microseconds, whole
 from tfcompress.page.pictures import Point, scatter
 
+_SHORT = {"front": "front", "within": "budget held", "outside": "budget missed", "before": "before"}
 _KINDS = {
     "front": "on the front: no other file is as good, as small and as fast",
     "within": "within the budget",
@@ -55,7 +56,7 @@ def _table(points: Sequence[Point], tables: Tables) -> Html:
     columns = (Column("file"), *numbers("bytes", "quality", "µs of a call"), Column("where"))
     order = list(_KINDS)
     rows = [
-        (p.name, whole(p.bytes), f"{p.quality:.4f}", microseconds(p.latency_us), _KINDS[p.kind])
+        (p.name, whole(p.bytes), f"{p.quality:.4f}", microseconds(p.latency_us), _SHORT[p.kind])
         for p in sorted(points, key=lambda p: (order.index(p.kind), p.bytes))
     ]
     return tables.table("Files of the search", columns, rows)

@@ -50,11 +50,11 @@ def _row(row: Mapping[str, Any], largest: int) -> tuple[object, ...]:
 
 def _what(row: Mapping[str, Any]) -> Html:
     done = [element("span", element("code", one), class_="done") for one in row.get("done", [])]
-    left = [element("span", one, class_="left")
-            for one in [*row.get("skipped", []), *row.get("notes", [])]]  # fmt: skip
+    left = [element("span", one, class_="left") for one in row.get("skipped", [])]
+    also = [element("span", one, class_="also") for one in row.get("notes", [])]
     stored = [element("span", _stored(one), class_="kind") for one in row["weights"]]
-    nothing = [] if done or left else [element("span", "nothing", class_="left")]
-    return join([*done, *left, *nothing, *stored])
+    nothing = [] if done or left else [element("span", "nothing", class_="also")]
+    return join([*done, *left, *also, *nothing, *stored])
 
 
 def _stored(weight: Mapping[str, Any]) -> str:
