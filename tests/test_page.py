@@ -128,7 +128,7 @@ def test_contrasts_are_those_of_wcag_aa(scheme):
     for ground in ("paper", "card"):
         for text in ("ink", "soft", "link"):
             assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-        for mark in ("after", "mark"):
+        for mark in ("before", "after", "mark"):
             assert _contrast(colours[mark], colours[ground]) >= 3.0, (mark, ground)
 
 

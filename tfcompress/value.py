@@ -132,14 +132,14 @@ def _check_fields(cls: type[Value], fields: dict[str, Any]) -> None:
 
 
 def brief(value: Any) -> str:
-    """A value as code that makes it, without the fields that are as by default.
+    """A value as code that makes it, without what is as by default behind its first field.
 
     Of a long sequence it is the first items and their number.
 
     Example:
         >>> import tfcompress as tfc
-        >>> brief(tfc.Quantize(bits=4, scale=tfc.Deviations(2.4)))
-        'Quantize(bits=4, scale=Deviations(multiple=2.4))'
+        >>> brief(tfc.Quantize(bits=8)), brief(tfc.Quantize(bits=4, scale=tfc.Deviations(2.4)))
+        ('Quantize(bits=8)', 'Quantize(bits=4, scale=Deviations(multiple=2.4))')
     """
     if isinstance(value, tuple):
         shown = [brief(item) for item in value[:_SHOWN]]
@@ -148,9 +148,10 @@ def brief(value: Any) -> str:
         return f"({', '.join(shown)}{',' if len(value) == 1 else ''})"
     if not (isinstance(value, Value) and dataclasses.is_dataclass(value)):
         return repr(value)
-    told = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)
-            if getattr(value, field.name) != _default(field)}  # fmt: skip
-    return f"{type(value).__name__}({', '.join(f'{n}={brief(v)}' for n, v in told.items())})"
+    fields = dataclasses.fields(value)
+    found = [(field, getattr(value, field.name)) for field in fields]
+    told = [(f.name, one) for f, one in found if f is fields[0] or one != _default(f)]
+    return f"{type(value).__name__}({', '.join(f'{name}={brief(one)}' for name, one in told)})"
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
