@@ -8,6 +8,7 @@ none until `attach` gives it some, and its report then says less.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,16 +16,39 @@ from weakref import WeakKeyDictionary
 from tfcompress.errors import SpecError
 from tfcompress.layers.spread import weight_histograms
 from tfcompress.plan import LayerPlan, Plan
+from tfcompress.spec import Spec
 from tfcompress.value import brief, parsed
+from tfcompress.whole import write_whole
 
 Rows = dict[str, dict[str, Any]]
 VERSION = 1
-_NOTES: WeakKeyDictionary[Any, Rows] = WeakKeyDictionary()
 
 
-def rows_before(planned: Plan) -> Rows:
-    """By path what a plan does to each layer, before it is done."""
-    return {layer.path: _row(layer) for layer in planned.layers}
+@dataclass(frozen=True)
+class Notes:
+    """What was done to a model.
+
+    Attributes:
+        asked: the rules that `apply` was given, see `Spec.in_words`.
+        layers: for each layer, by path, a row: what was `done`, what was `skipped` and why, other
+            `notes`, `bytes_before`, `multiply_adds_before`, and `histograms` of weights before.
+    """
+
+    asked: tuple[dict[str, Any], ...]
+    layers: Rows
+
+    def then(self, later: Notes) -> Notes:
+        """These notes with those on what was done after it."""
+        rows = {path: _after(self.layers.get(path), row) for path, row in later.layers.items()}
+        return Notes(self.asked + later.asked, rows)
+
+
+_NOTES: WeakKeyDictionary[Any, Notes] = WeakKeyDictionary()
+
+
+def notes_on(spec: Spec, planned: Plan) -> Notes:
+    """What a plan does to each layer, before it is done."""
+    return Notes(tuple(spec.in_words()), {layer.path: _row(layer) for layer in planned.layers})
 
 
 def _row(layer: LayerPlan) -> dict[str, Any]:
@@ -38,37 +62,42 @@ def _row(layer: LayerPlan) -> dict[str, Any]:
     }
 
 
-def note(model: Any, rows: Rows, source: Any) -> Any:
-    """Notes what was done to `source`, which became `model`, after what had been done to it."""
-    earlier = notes_of(source) or {}
-    _NOTES[model] = {path: _after(earlier.get(path), row) for path, row in rows.items()}
-    return model
-
-
 def _after(earlier: dict[str, Any] | None, row: dict[str, Any]) -> dict[str, Any]:
     if earlier is None or not earlier["done"]:
         return row
     skipped = row["skipped"] if row["done"] else earlier["skipped"]
-    return {**earlier, "done": earlier["done"] + row["done"], "skipped": skipped,
-            "notes": list(dict.fromkeys(earlier["notes"] + row["notes"]))}  # fmt: skip
+    return {
+        **earlier,
+        "done": earlier["done"] + row["done"],
+        "skipped": skipped,
+        "notes": list(dict.fromkeys(earlier["notes"] + row["notes"])),
+    }
 
 
-def notes_of(model: Any) -> Rows | None:
+def note(model: Any, notes: Notes, source: Any) -> Any:
+    """Notes what was done to `source`, which became `model`, after what had been done to it."""
+    earlier = notes_of(source)
+    _NOTES[model] = notes if earlier is None else earlier.then(notes)
+    return model
+
+
+def notes_of(model: Any) -> Notes | None:
     """What is noted of a model; None: nothing is."""
     return _NOTES.get(model)
 
 
 def hand_on(model: Any, new: Any) -> Any:
     """`new`, a copy of `model`, with what is noted of it."""
-    rows = notes_of(model)
-    if rows is not None:
-        _NOTES[new] = rows
+    notes = notes_of(model)
+    if notes is not None:
+        _NOTES[new] = notes
     return new
 
 
 def write_notes(model: Any, path: Path) -> None:
     """Writes what is noted of a model beside it, for the process that will export it."""
-    path.write_text(json.dumps({"version": VERSION, "layers": notes_of(model) or {}}) + "\n")
+    notes = notes_of(model) or Notes((), {})
+    write_whole(path, json.dumps({"version": VERSION, **asdict(notes)}) + "\n")
 
 
 def attach(model: Any, path: Path, paths: set[str]) -> Any:
@@ -82,12 +111,13 @@ def attach(model: Any, path: Path, paths: set[str]) -> Any:
     Raises:
         SpecError: the file is none of these, or its layers are not the model's.
     """
-    rows = parsed(path.read_text(), "notes of tfcompress apply", VERSION).get("layers", {})
-    strange = sorted(set(rows) - paths)
+    found = parsed(path.read_text(encoding="utf-8"), "notes of tfcompress apply", VERSION)
+    notes = Notes(tuple(found.get("asked", ())), found.get("layers", {}))
+    strange = sorted(set(notes.layers) - paths)
     if strange:
         raise SpecError(
             f"{path} is about a layer {strange[0]!r} that the model does not have; expected notes "
             f"on some of {sorted(paths)}. Name the notes that were written beside this model."
         )
-    _NOTES[model] = rows
+    _NOTES[model] = notes
     return model

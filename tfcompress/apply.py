@@ -47,8 +47,8 @@ def apply(
     plan(model, spec, calibration)  # every check, before the first change
     target = model if in_place else copy_model(model)
     planned = plan(target, spec, calibration)
-    rows = applied.rows_before(planned)
-    return applied.note(_carried_out(target, planned), rows, model)
+    notes = applied.notes_on(spec, planned)
+    return applied.note(_carried_out(target, planned), notes, model)
 
 
 def _carried_out(model: Any, planned: Plan) -> Any:

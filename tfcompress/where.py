@@ -144,6 +144,32 @@ class Not(Predicate):
         return not self.inner(layer)
 
 
+def in_words(where: Predicate) -> str:
+    """Which layers a predicate chooses, in words.
+
+    Example:
+        >>> in_words(by_type("Dense") & ~by_name("head"))
+        'of type Dense, and not (head)'
+        >>> in_words(by_name("a") | by_name("b"))
+        'a; b'
+    """
+    match where:
+        case ByName():
+            return where.pattern
+        case ByType():
+            return f"of type {where.type_name}"
+        case BySize():
+            most = "" if where.maximum is None else f" to {where.maximum:,}"
+            return f"of {where.minimum:,}{most or ' or more'} parameters"
+        case And():
+            return f"{in_words(where.left)}, and {in_words(where.right)}"
+        case Or():
+            return f"{in_words(where.left)}; {in_words(where.right)}"
+        case Not():
+            return f"not ({in_words(where.inner)})"
+    return repr(where)
+
+
 def by_type(type_name: str | type) -> Predicate:
     """Layers of this class, given as the class or its name, subclasses included.
 

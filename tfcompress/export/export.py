@@ -21,7 +21,7 @@ from tfcompress.export.edges import Edges
 from tfcompress.export.find import stored_weights
 from tfcompress.export.lookups import Lifted, lift
 from tfcompress.export.malformed import check_lookups
-from tfcompress.export.rows import layer_rows
+from tfcompress.export.rows import asked_of, layer_rows
 from tfcompress.export.runtimes import runtimes
 from tfcompress.export.signature import Signature, default_signatures
 from tfcompress.export.stand_in import mapped_tables
@@ -188,6 +188,7 @@ def _report(model: Any, written: Whole | Stretched) -> dict[str, Any]:
         "operators": sizes.operators(content),
         "runtimes": runtimes(content),
         **activations.of_file(model, content),
+        **asked_of(model),
         "layers": layer_rows(model),
         "versions": {name: metadata.version(name) for name in _PACKAGES},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tfcompress.applied import notes_of
+from tfcompress.applied import Rows, notes_of
 from tfcompress.export import activations
 from tfcompress.export.done import done_to
 from tfcompress.layers.compressed import raw
@@ -17,6 +17,12 @@ from tfcompress.surgery import Held, walk
 from tfcompress.value import brief
 
 
+def asked_of(model: Any) -> dict[str, Any]:
+    """For a report: under `asked` the rules that `apply` was given, where they were noted."""
+    notes = notes_of(model)
+    return {"asked": list(notes.asked)} if notes is not None else {}
+
+
 def layer_rows(model: Any) -> list[dict[str, Any]]:
     """A row for each layer of a trained model that has parameters.
 
@@ -25,11 +31,12 @@ def layer_rows(model: Any) -> list[dict[str, Any]]:
     float32 that the present one stands for, and the others are not there.
     """
     notes = notes_of(model)
+    rows = None if notes is None else notes.layers
     forms = ((held, form_of(held)) for held in walk(model))
-    return [_row(held, form, notes) for held, form in forms if form.parameters]
+    return [_row(held, form, rows) for held, form in forms if form.parameters]
 
 
-def _row(held: Held, form: LayerForm, notes: dict[str, dict[str, Any]] | None) -> dict[str, Any]:
+def _row(held: Held, form: LayerForm, rows: Rows | None) -> dict[str, Any]:
     after = weight_histograms(held.layer)
     return {
         "path": held.path,
@@ -38,7 +45,7 @@ def _row(held: Held, form: LayerForm, notes: dict[str, dict[str, Any]] | None) -
         "sparse_bytes": form.sparse_bytes,
         "weights": [asdict(weight) for weight in form.weights],
         **activations.of_layer(held.layer),
-        **_history(held, form, (notes or {}).get(held.path), after),
+        **_history(held, form, (rows or {}).get(held.path), after),
     }
 
 

@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from tfcompress.page.document import Section
 from tfcompress.page.markup import Column, Tables, element, join
-from tfcompress.spec import Rule, Spec
-from tfcompress.value import brief
-from tfcompress.where import And, ByName, BySize, ByType, Not, Or, Predicate
+from tfcompress.spec import Spec
 
 
-def asked(spec: Spec | None, tables: Tables) -> Section:
-    """What a spec asks, a row for each rule."""
-    if spec is None:
-        text = "Nothing was asked: the file holds the model as it was trained, in float32."
+def asked(report: Mapping[str, Any], done: Spec | None, tables: Tables) -> Section:
+    """What was asked, a row for each rule.
+
+    Args:
+        report: has the rules that `apply` was given, where they were noted.
+        done: otherwise, the spec that was read off the model; None: there was nothing to read.
+        tables: of the page.
+    """
+    noted: Sequence[Mapping[str, Any]] = report.get("asked", [])
+    rules = noted or ([] if done is None else done.in_words())
+    if not rules:
+        text = "Nothing was asked: the file holds the model as it was trained."
         return Section("asked", "What was asked", element("p", text))
     columns = (Column("layers", wide=True), Column("techniques", wide=True))
-    rows = [_row(rule) for rule in spec.rules]
-    return Section("asked", "What was asked", tables.table("Rules of the spec", columns, rows))
+    rows = [(rule["layers"], _techniques(rule["techniques"])) for rule in rules]
+    caption = "Rules as they were asked" if noted else "Rules, as they are read off the model"
+    return Section("asked", "What was asked", tables.table(caption, columns, rows))
 
 
-def _row(rule: Rule) -> tuple[object, object]:
-    techniques = (
-        element("span", element("code", brief(one)), class_="done") for one in rule.techniques
-    )
-    return worded_where(rule.where), join(techniques)
-
-
-def worded_where(where: Predicate) -> str:
-    """Which layers a predicate chooses, in words.
-
-    Example:
-        >>> from tfcompress.where import by_name, by_type
-        >>> worded_where(by_type("Dense") & ~by_name("head"))
-        'of type Dense, and not (head)'
-        >>> worded_where(by_name("a") | by_name("b"))
-        'a; b'
-    """
-    match where:
-        case ByName():
-            return where.pattern
-        case ByType():
-            return f"of type {where.type_name}"
-        case BySize():
-            most = "" if where.maximum is None else f" to {where.maximum:,}"
-            return f"of {where.minimum:,}{most or ' or more'} parameters"
-        case And():
-            return f"{worded_where(where.left)}, and {worded_where(where.right)}"
-        case Or():
-            return f"{worded_where(where.left)}; {worded_where(where.right)}"
-        case Not():
-            return f"not ({worded_where(where.inner)})"
-    return brief(where)
+def _techniques(several: Sequence[str]) -> object:
+    return join(element("span", element("code", one), class_="done") for one in several)

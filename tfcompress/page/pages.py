@@ -31,7 +31,7 @@ def report_page(report: Mapping[str, Any], spec: Spec | None, title: str) -> str
     """
     tables = Tables()
     sections = (
-        asked(spec, tables),
+        asked(report, spec, tables),
         layers(report["layers"], tables),
         quality(report, tables),
         front(report.get("search"), tables),
