@@ -69,7 +69,7 @@ def test_it_needs_nothing_besides(made, page):
         "Factorize(rank=4)",
         "Quantize(bits=4)",
         "Prune(sparsity=0.5)",
-        "hidden; norm",
+        "hidden or norm",
         "no rule is for it",
         "LayerNormalization declares no compressible weights",
         "12,800",  # bytes of the table before

@@ -149,9 +149,9 @@ def in_words(where: Predicate) -> str:
 
     Example:
         >>> in_words(by_type("Dense") & ~by_name("head"))
-        'of type Dense, and not (head)'
+        'of type Dense and not head'
         >>> in_words(by_name("a") | by_name("b"))
-        'a; b'
+        'a or b'
     """
     match where:
         case ByName():
@@ -162,12 +162,17 @@ def in_words(where: Predicate) -> str:
             most = "" if where.maximum is None else f" to {where.maximum:,}"
             return f"of {where.minimum:,}{most or ' or more'} parameters"
         case And():
-            return f"{in_words(where.left)}, and {in_words(where.right)}"
+            return " and ".join(_in_brackets(side) for side in (where.left, where.right))
         case Or():
-            return f"{in_words(where.left)}; {in_words(where.right)}"
+            return f"{in_words(where.left)} or {in_words(where.right)}"
         case Not():
-            return f"not ({in_words(where.inner)})"
+            return f"not {_in_brackets(where.inner)}"
     return repr(where)
+
+
+def _in_brackets(where: Predicate) -> str:
+    said = in_words(where)
+    return f"({said})" if isinstance(where, (And, Or)) else said
 
 
 def by_type(type_name: str | type) -> Predicate:
