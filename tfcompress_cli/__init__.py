@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from argparse import Action, ArgumentParser, Namespace
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +45,8 @@ def parser() -> ArgumentParser:
         description="Makes Keras and TFRS search and recommendation models small and fast.",
         epilog=_EPILOG,
     )
-    made.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    about = "print the version and end"
+    made.add_argument("--version", action=_Version, nargs=0, default=SUPPRESS, help=about)
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_plan, _apply, _export, _inspect, _report, _compare):
         add(commands)

@@ -100,7 +100,7 @@ def compare_files(
         ...     file = tfc.export(model, folder + "/m").model
         ...     found = tfc.compare_files(file, file, rounds=1)
         >>> found.files[0].parameters, found.signatures[0].deviation
-        (40, {'output': 0.0})
+        (32, {'output': 0.0})
     """
     if rounds < 0:
         raise ExportError(f"rounds is {rounds}, expected at least 0.")
