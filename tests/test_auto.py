@@ -99,7 +99,7 @@ def test_a_budget_is_met_by_the_file_and_the_spec_makes_it(first, tmp_path):
     assert "weights in fewer bits" in str(first)
     assert first.rows()[-1]["met"] and json.dumps(first.rows())
     drawn = first.page_data()
-    assert [one["kind"] for one in drawn["points"]][0] == "before" and first.number
+    assert drawn["points"][0]["kind"] == "before" and first.number
     assert f"attempt {first.number}: {first.attempts[first.number - 1].measured.bytes:,} bytes" in (
         search_page(drawn, "auto")
     )
