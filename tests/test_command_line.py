@@ -141,7 +141,7 @@ def test_layers_of_ones_own_are_imported(tmp_path, monkeypatch, capsys):
         (["inspect", "nowhere"], "nowhere cannot be read"),
         (["report", "nowhere"], "report.json cannot be read"),
         (["compare", "nowhere", "exported"], "nowhere cannot be read"),
-        (["compare", "text.keras", "exported"], "is not a TFLite file"),
+        (["compare", "text.keras", "exported"], "text.keras is not a TFLite file"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(argv, said, tmp_path, monkeypatch, capsys):

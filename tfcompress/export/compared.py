@@ -125,7 +125,7 @@ def cost_of(path: Path) -> FileCost:
         content = path.read_bytes()
     except OSError as error:
         raise ExportError(f"{path} cannot be read ({error.strerror}); expected a file.") from error
-    counts = sizes.byte_counts(content)
+    counts = sizes.byte_counts(content, str(path))
     return FileCost(str(path), counts, sizes.parameters(content), sizes.multiply_adds(content))
 
 
