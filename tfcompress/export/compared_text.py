@@ -12,8 +12,9 @@ from tfcompress.report import text_of
 
 def comparison_text(found: FileComparison) -> str:
     """All tables of a comparison, as plain text."""
-    text = [text_of(_costs(found))]
-    if found.signatures:
+    first, second = found.files
+    text = [f"A: {first.file}", f"B: {second.file}", text_of(_costs(found))]
+    if any(one.deviation for one in found.signatures):
         text.append(text_of(_outputs(found)))
     text += [
         f"{one.signature}: {one.calls} calls, inputs {one.inputs}." for one in found.signatures
@@ -43,7 +44,6 @@ def _costs(found: FileComparison) -> Table:
     for one in found.signatures:
         if one.latency_us is not None:
             _add(table, f"µs, {one.signature}", *one.latency_us, "{:,.1f}".format)
-    table.caption = f"A: {first.file}\nB: {second.file}"
     return table
 
 
