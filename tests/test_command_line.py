@@ -14,6 +14,8 @@ import small_models
 
 import tfcompress as tfc
 from tfcompress.export.calls import row_counts
+from tfcompress.export.compared import Compared, FileComparison, FileCost
+from tfcompress.export.compared_text import comparison_text
 from tfcompress.keras import tf
 from tfcompress_cli import main, parser
 from tfcompress_cli.models import notes_beside
@@ -235,3 +237,37 @@ def test_signatures_that_one_file_lacks_are_named(pair, tmp_path, capsys):
     assert main(["compare", str(pair[0]), str(other.folder), "--rounds", "0"]) == 0
     text = capsys.readouterr().out
     assert "Only one of the files has the signature ask." in text and "serve" in text
+
+
+A = FileCost("a.tflite", {"bytes": 4000, "weights": 3900}, 1000, {"serve": 900})
+B = FileCost("b.tflite", {"bytes": 1000, "weights": 950}, 990, {"serve": 600})
+SERVE = Compared("serve", 8, "made up, ids below 200", (9.0, 4.5), {"output": 0.0125})
+GOLDEN = """
+A: a.tflite
+B: b.tflite
+A and B
+┏━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━┳━━━━━━━┳━━━━━━━┓
+┃                      ┃     A ┃     B ┃ A / B ┃
+┡━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━╇━━━━━━━╇━━━━━━━┩
+│ bytes                │ 4,000 │ 1,000 │  4.00 │
+│ weights              │ 3,900 │   950 │  4.11 │
+│ parameters           │ 1,000 │   990 │  1.01 │
+│ multiply-adds, serve │   900 │   600 │  1.50 │
+│ µs, serve            │   9.0 │   4.5 │  2.00 │
+└──────────────────────┴───────┴───────┴───────┘
+Outputs of B against those
+of A
+┏━━━━━━━━━━━━━━┳━━━━━━━━━━━┓
+┃ output       ┃ deviation ┃
+┡━━━━━━━━━━━━━━╇━━━━━━━━━━━┩
+│ serve.output │   0.01250 │
+└──────────────┴───────────┘
+serve: 8 calls, inputs made up, ids below 200.
+Times are medians of 30 rounds in which the files took turns, threads: 1.
+Only one of the files has the signature ask.
+"""
+
+
+def test_the_tables_of_a_comparison():
+    text = comparison_text(FileComparison((A, B), (SERVE,), ("ask",), 1, 30))
+    assert "\n".join(line.strip() for line in text.splitlines()) == GOLDEN.strip()
