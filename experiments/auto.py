@@ -21,6 +21,8 @@ from experiments.files import replacing
 from experiments.models import tf
 from experiments.task import Task
 from experiments.tasks import task_in
+from tfcompress.page import PAGE, search_page
+from tfcompress.whole import write_whole
 
 CONFIG = flags.DEFINE_string(
     "config", "experiments/configs/mobile.json", "The recipe: student, teachers and training."
@@ -91,6 +93,7 @@ def main(argv: list[str]) -> None:
     target = Path(RESULTS.value) if RESULTS.value else out / "summary.json"
     with replacing(target) as file:
         file.write((json.dumps(written(result, task, recipe), indent=1) + "\n").encode())
+    write_whole(out / PAGE, search_page(result.page_data(), out.resolve().name))
     print(result)
     print(json.dumps({"results": str(target), "met": result.met, "number": result.number}))
 

@@ -28,6 +28,8 @@ from experiments.models.linear import assisted
 from experiments.probing import probe
 from experiments.sweeping import MEASURED, Retrieval, Steps, distilled_student
 from experiments.workers import watched
+from tfcompress.page import PAGE, search_page
+from tfcompress.whole import write_whole
 
 DATASET = flags.DEFINE_enum("dataset", "ml1m", ["ml1m"], "What to train and validate on.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
@@ -89,6 +91,8 @@ def main(argv: list[str]) -> None:
     target = Path(RESULTS.value) if RESULTS.value else out / "results.json"
     with replacing(target) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())
+    about = {**result.page_data(), "flags": content["flags"], "teacher": content["teacher"]}
+    write_whole(out / PAGE, search_page(about, out.resolve().name))
     print(result)
     print(json.dumps({"results": str(target), "share_of_a_trial": content["share_of_a_trial"]}))
     if result.within:

@@ -15,6 +15,7 @@ from tfcompress.auto.display import Display
 from tfcompress.auto.efforts import Effort, Run
 from tfcompress.auto.trying import Trier
 from tfcompress.export.contract import contract_of
+from tfcompress.page import search_page
 from tfcompress.search.weights import take_weights
 from tfcompress.sensitivity import Whole
 
@@ -101,6 +102,11 @@ def test_a_budget_is_met_by_the_file_and_the_spec_makes_it(first, tmp_path):
     assert tfc.AutoResult.load(first.folder) == first
     assert "weights in fewer bits" in str(first)
     assert first.rows()[-1]["met"] and json.dumps(first.rows())
+    drawn = first.page_data()
+    assert drawn["points"][0]["kind"] == "before" and first.number
+    assert f"attempt {first.number}: {first.attempts[first.number - 1].measured.bytes:,} bytes" in (
+        search_page(drawn, "auto")
+    )
 
 
 def test_it_says_what_it_tries_and_why(first, capsys):

@@ -110,7 +110,8 @@ def test_the_published_file_says_what_the_model_says(run, published, data):
     said = click_files.file_probabilities(published.model, rows)
     np.testing.assert_allclose(said, expected, atol=1e-5)
     names = {path.name for path in published.folder.iterdir()}
-    assert names == {"model.tflite", "report.json", "config.json", "results.json", "weights.npz"}
+    made_by_training = {"config.json", "results.json", "weights.npz"}
+    assert names == {"model.tflite", "report.json", "report.html"} | made_by_training
     assert published.report["evaluation"]["events"] == len(rows)
 
 

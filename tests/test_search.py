@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 
 import tfcompress as tfc
 from tfcompress.search.early import Standing
-from tfcompress.search.journal import NAME, write_whole
+from tfcompress.search.journal import NAME
 from tfcompress.search.known import Known
 from tfcompress.search.trial import Ending
+from tfcompress.whole import write_whole
+from tfcompress_cli import main
 
 BUDGET = tfc.Budget(bytes=16_000)
 POINTS = st.lists(st.tuples(*[st.integers(0, 5)] * 3), max_size=12)
@@ -177,6 +180,17 @@ def test_the_result_holds_every_trial_the_front_and_the_best(found):
     assert tfc.SearchResult.read(folder) == found
     data = found.to_data()
     assert data["best"] == best.number and json.loads(json.dumps(data)) == data
+
+
+def test_its_page_is_made_of_its_journal_alone(found, tmp_path, capsys):
+    points = found.page_data()["points"]
+    assert [one["kind"] for one in points].count("front") == len(found.front)
+    assert len(points) == len(found.finished) + 1 and points[0]["kind"] == "before"
+    shutil.copy(Path(found.best.folder).parents[1] / NAME, tmp_path)
+    assert main(["report", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert all(f"trial {trial.number}: {trial.figures.bytes:,}" in page for trial in found.finished)
+    assert f"Wrote {tmp_path / 'report.html'}." in capsys.readouterr().out
 
 
 def test_it_prints_and_draws(found, tmp_path):

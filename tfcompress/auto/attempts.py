@@ -11,9 +11,9 @@ from typing import Any
 from tfcompress.auto.efforts import Effort
 from tfcompress.errors import SpecError
 from tfcompress.search.budget import Budget
-from tfcompress.search.journal import write_whole
 from tfcompress.spec import Spec
 from tfcompress.value import Value, from_data, to_data
+from tfcompress.whole import write_whole
 
 HISTORY = "history.json"
 

@@ -11,9 +11,10 @@ from tfcompress.errors import SearchError
 from tfcompress.search.budget import Budget, Objective, limits_text, whole_loss
 from tfcompress.search.front import pareto_front
 from tfcompress.search.journal import read_journal
+from tfcompress.search.points import point_rows
 from tfcompress.search.trial import Ending, Figures, Trial
 from tfcompress.tune import Space
-from tfcompress.value import from_data, to_data
+from tfcompress.value import brief, from_data, to_data
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,19 @@ class SearchResult:
             "trials": [trial.to_data() for trial in self.trials],
             "front": [trial.number for trial in self.front],
             "best": self.best.number if self.within else None,
+            "rejected": self.rejected,
+        }
+
+    def page_data(self) -> dict[str, Any]:
+        """For `page.search_page`: the files as points, and what was searched for."""
+        within = {trial.number for trial in self.within}
+        files = [(f"trial {t.number}", t.number in within, _figures(t)) for t in self.finished]
+        return {
+            "points": point_rows(self.before, files),
+            "objective": brief(self.objective),
+            "budget": brief(self.budget),
+            "best": self.best.number if self.within else None,
+            "trials": len(self.trials),
             "rejected": self.rejected,
         }
 

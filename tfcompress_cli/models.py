@@ -1,0 +1,100 @@
+"""Reading and writing models, specs and notes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tfcompress as tfc
+from tfcompress.export.export import MODEL
+from tfcompress.export.write import whole_folder
+from tfcompress.keras import keras
+
+
+def load_model(path: str, modules: Sequence[str] = ()) -> Any:
+    """A model that Keras saved, not compiled.
+
+    Args:
+        path: of a file or folder.
+        modules: names of modules to import first.
+
+    Raises:
+        TfcompressError: a module, or the model, cannot be loaded.
+    """
+    _import(modules)
+    if not Path(path).exists():
+        raise tfc.TfcompressError(f"{path} is not there; expected a saved model.")
+    if (Path(path) / MODEL).exists():
+        raise tfc.TfcompressError(
+            f"{path} is an exported folder; expected a model that Keras saved. An exported file is "
+            "not trained any further; inspect, report and compare take it."
+        )
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise tfc.TfcompressError(
+            f"Keras could not load {path}: {error} Name the modules of your own layers and models "
+            "with --import."
+        ) from error
+
+
+def _import(modules: Sequence[str]) -> None:
+    here = os.getcwd()
+    if modules and here not in sys.path:  # as `python -m` has it
+        sys.path.insert(0, here)
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise tfc.TfcompressError(f"--import {name} could not be imported: {error}.") from error
+
+
+def read_spec(path: str) -> tfc.Spec | tfc.Space:
+    """A spec, or the space of one with open values.
+
+    Raises:
+        SpecError: it is none.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        is_space = json.loads(text).get("type") == tfc.Space.__name__
+    except (ValueError, AttributeError):
+        is_space = False  # what is wrong is said by the reader
+    return tfc.Space.from_json(text) if is_space else tfc.Spec.from_json(text)
+
+
+def notes_beside(path: str | Path) -> Path:
+    """Where the notes on a saved model are."""
+    return Path(f"{os.fspath(path).rstrip(os.sep)}.notes.json")
+
+
+def save_model(model: Any, out: Path, force: bool) -> None:
+    """Writes a model beside its place, then moves it there.
+
+    Raises:
+        TfcompressError: something is there, and is not to be written over.
+    """
+    if out.exists() and not force:
+        raise tfc.TfcompressError(f"{out} is there already; choose another OUT, or pass --force.")
+    if out.suffix in (".keras", ".h5", ".hdf5"):
+        _save_file(model, out)
+        return
+    with whole_folder(out) as folder:
+        model.save(folder, save_format="tf")
+
+
+def _save_file(model: Any, out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = out.parent / f".{os.getpid()}.part"
+    beside.mkdir()
+    try:
+        model.save(beside / out.name)
+        os.replace(beside / out.name, out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
