@@ -128,7 +128,11 @@ class Trainer:
             optimizer.build(model.trainable_variables)
             model.compile(optimizer)
         variables = [*model.weights, *optimizer.variables, *generator_states(model)]
-        identity = {"model": made, "training": asdict(config), "windows": list(windows.shape)}
+        identity: dict[str, Any] = {
+            "model": made,
+            "training": asdict(config),
+            "windows": list(windows.shape),
+        }
         if self.replicas.count > 1:
             identity["replicas"] = self.replicas.count
         self.checkpoint = Checkpoint(checkpoint, variables, identity)
