@@ -50,6 +50,7 @@ LATENCY = flags.DEFINE_float("budget_latency_us", None, "Microseconds of a call,
 PARAMETERS = flags.DEFINE_integer("budget_parameters", None, "Parameters, at most.")
 ADDS = flags.DEFINE_integer("budget_multiply_adds", None, "Multiply-adds of a call, at most.")
 QUALITY = flags.DEFINE_float("budget_quality", None, "Validation NDCG@10, at least.")
+INITIAL = flags.DEFINE_integer("initial", None, "Trials before a bayesian oracle's own choice.")
 ORACLES: dict[str, Callable[[], tfc.OracleChoice]] = {
     "random": tfc.RandomDraws,
     "bayesian": lambda: tfc.Bayesian(INITIAL.value),
@@ -60,7 +61,6 @@ ORACLE = flags.DEFINE_enum(
     "oracle", "bayesian", [*ORACLES, IMPROVEMENT],
     "Who chooses; improvement starts from a sensitivity, which takes some minutes.",
 )  # fmt: skip
-INITIAL = flags.DEFINE_integer("initial", None, "Trials before a bayesian oracle's own choice.")
 TRIALS = flags.DEFINE_integer("trials", 40, "How many trials, at most.", lower_bound=1)
 HOURS = flags.DEFINE_float("hours", None, "Hours spent on trials, at most.")
 SEED = flags.DEFINE_integer("seed", 1, "Of the choice and of the training.", lower_bound=1)

@@ -140,7 +140,7 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
             for one, *guess in zip(found, mean[:n], deviation[:n], strict=True)
         ]
         # Where nothing is expected of any, the one that might be best.
-        return found[int(np.lexsort(((mean + deviation)[:n], expected))[-1])]
+        return found[int(np.lexsort(((mean + deviation)[:n], np.array(expected)))[-1])]
 
     def _guessed(
         self, found: Sequence[Candidate], measured: Sequence[Trial]
