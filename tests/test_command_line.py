@@ -90,8 +90,15 @@ def test_plan_shows_the_ends_of_open_values(place, capsys):
     assert "leaves values open; expected a spec without" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["small.keras", "small.h5", "small"])
-def test_apply_and_export_hand_on_what_was_done(name, place, capsys):
+@pytest.mark.parametrize("name", ["small.h5", "small"])
+def test_apply_writes_what_can_be_loaded_again(name, place, capsys):
+    asked = ["apply", str(place / "model.keras"), str(place / "spec.json"), str(place / name)]
+    assert main(asked) == 1
+    assert "expected a .keras file" in capsys.readouterr().err and not (place / name).exists()
+
+
+def test_apply_and_export_hand_on_what_was_done(place, capsys):
+    name = "small.keras"
     out, folder = place / name, place / f"{name}-exported"
     asked = ["apply", str(place / "model.keras"), str(place / "spec.json"), str(out)]
     assert main(asked) == 0

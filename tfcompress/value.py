@@ -150,7 +150,8 @@ def brief(value: Any) -> str:
         return repr(value)
     fields = dataclasses.fields(value)
     found = [(field, getattr(value, field.name)) for field in fields]
-    told = [(f.name, one) for f, one in found if f is fields[0] or one != _default(f)]
+    # By their text: an array is not equal to anything as a whole.
+    told = [(f.name, one) for f, one in found if f is fields[0] or repr(one) != repr(_default(f))]
     return f"{type(value).__name__}({', '.join(f'{name}={brief(one)}' for name, one in told)})"
 
 

@@ -12,7 +12,7 @@ from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any
 
-_MODEL = "a model that Keras 2 saved: a .keras or .h5 file, or the folder of a SavedModel"
+_MODEL = "a model that Keras 2 saved: a .keras or .h5 file"
 _FILE = "a TFLite file, or the folder that export wrote"
 _EPILOG = (
     "MODEL is " + _MODEL + "; FILE is " + _FILE + ". Every command has help of its own: "
@@ -98,7 +98,7 @@ def _apply(commands: Any) -> None:
     command = _command(commands, "apply", "Writes the model with the layers that a spec asks for")
     _add_model(command)
     command.add_argument("spec", metavar="SPEC", help="a spec as JSON")
-    about = "the model to write: a .keras or .h5 file, or a folder for a SavedModel; "
+    about = "the model to write: a .keras file; "
     about += "OUT.notes.json beside it tells export what was done"
     command.add_argument("out", metavar="OUT", help=about)
     command.add_argument("--force", action="store_true", help="write over an OUT that is there")

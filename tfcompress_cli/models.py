@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import shutil
 import sys
@@ -13,7 +12,6 @@ from typing import Any
 
 import tfcompress as tfc
 from tfcompress.export.export import MODEL
-from tfcompress.export.write import whole_folder
 from tfcompress.keras import keras
 
 
@@ -62,11 +60,8 @@ def read_spec(path: str) -> tfc.Spec | tfc.Space:
         SpecError: it is none.
     """
     text = Path(path).read_text(encoding="utf-8")
-    try:
-        is_space = json.loads(text).get("type") == tfc.Space.__name__
-    except (ValueError, AttributeError):
-        is_space = False  # what is wrong is said by the reader
-    return tfc.Space.from_json(text) if is_space else tfc.Spec.from_json(text)
+    found = tfc.Space.from_json(text)
+    return found if found.variables else tfc.Spec.from_json(text)
 
 
 def notes_beside(path: str | Path) -> Path:
@@ -78,15 +73,16 @@ def save_model(model: Any, out: Path, force: bool) -> None:
     """Writes a model beside its place, then moves it there.
 
     Raises:
-        TfcompressError: something is there, and is not to be written over.
+        TfcompressError: the format is another one, or something is there and is to stay.
     """
+    if out.suffix != ".keras":
+        raise tfc.TfcompressError(
+            f"Received {out}; expected a .keras file: from others Keras does not bring compressed "
+            "layers back."
+        )
     if out.exists() and not force:
         raise tfc.TfcompressError(f"{out} is there already; choose another OUT, or pass --force.")
-    if out.suffix in (".keras", ".h5", ".hdf5"):
-        _save_file(model, out)
-        return
-    with whole_folder(out) as folder:
-        model.save(folder, save_format="tf")
+    _save_file(model, out)
 
 
 def _save_file(model: Any, out: Path) -> None:
