@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcompress.errors import SpecError
 from tfcompress.histograms import SAMPLE, histogram, places
 from tfcompress.keras import tf
 from tfcompress.layers.compressed import Compressed, raw
@@ -45,4 +46,7 @@ def _of_rows(table: MappedEmbedding) -> dict[str, Any] | None:
     count, width = table.table.shape
     rows = max(1, SAMPLE // width)
     ids = np.unique(np.random.default_rng(0).integers(0, count, min(rows, count)))
-    return histogram(table.on_grid(table.table.rows(ids)), count * width)
+    try:
+        return histogram(table.on_grid(table.table.rows(ids)), count * width)
+    except SpecError:
+        return None  # of numbers that are not finite export says where they are
