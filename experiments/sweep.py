@@ -144,7 +144,7 @@ def _oracle(student: Any, data: movielens.MovieLens, out: Path) -> tfc.OracleCho
         return ORACLES[ORACLE.value]()
     asked = probe(data, student.config.length, users=512, quality=False)
     prior = tfc.sensitivity(student, asked, MEASURED, folder=out / "sensitivity")
-    return tfc.ExpectedImprovement(prior, INITIAL.value or 6)
+    return tfc.ExpectedImprovement(prior, INITIAL.value or tfc.ExpectedImprovement.initial)
 
 
 def _said(trial: tfc.Trial) -> None:

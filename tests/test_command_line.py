@@ -29,7 +29,8 @@ MOST = 0.5  # seconds that help may take
 def place(tmp_path_factory):
     """A folder with a saved model and its spec."""
     folder = tmp_path_factory.mktemp("models")
-    reports.model().save(folder / "model.keras")
+    for name in ("model.keras", "model.h5"):
+        reports.model().save(folder / name)
     (folder / "spec.json").write_text(reports.SPEC.to_json())
     return folder
 
@@ -71,8 +72,9 @@ def test_the_installed_script_is_this_one():
     assert 'tfcompress = "tfcompress_cli:main"' in text and parser().prog == "tfcompress"
 
 
-def test_plan_prints_a_table_or_json(place, capsys):
-    asked = ["plan", str(place / "model.keras"), str(place / "spec.json")]
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_plan_prints_a_table_or_json(name, place, capsys):
+    asked = ["plan", str(place / name), str(place / "spec.json")]
     assert main(asked) == 0
     assert "no rule is for it" in capsys.readouterr().out
     assert main([*asked, "--json"]) == 0

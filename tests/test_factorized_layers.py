@@ -145,13 +145,15 @@ SKIPPED = [
 
 @pytest.mark.parametrize(("settings", "reason"), SKIPPED, ids=str)
 def test_a_convolution_that_factors_cannot_stand_for_is_skipped(settings, reason):
-    # Planned and not called: not every CPU has a convolution of channels that come first.
     layer = keras.layers.Conv2D(4, 3, padding="same", **settings)
     model = keras.Sequential([keras.Input((4, 4, 4)), layer])
     spec = tfc.Spec([tfc.rule(tfc.by_type("Conv2D"), tfc.Factorize(1))])
     assert reason in tfc.plan(model, spec).layers[0].skipped[0]
-    if "data_format" not in settings:
-        assert tfc.apply(model, spec).count_params() == model.count_params()
+    try:
+        model(np.zeros((2, 4, 4, 4), np.float32))
+    except tf.errors.UnimplementedError:
+        pytest.skip("TensorFlow has no convolution of channels that come first on this CPU")
+    assert tfc.apply(model, spec).count_params() == model.count_params()
 
 
 def test_a_convolution_that_would_not_be_smaller_is_skipped():

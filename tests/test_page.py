@@ -200,3 +200,9 @@ def test_a_folder_without_a_report_is_refused(tmp_path):
     with pytest.raises(tfc.ReportError, match="sizes has no 'bytes', expected one. Export the"):
         write_page(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_lists_of_numbers_are_on_one_line_and_texts_as_they_are():
+    report = {"shape": [3, 4], "why": "ranges [ 1, 2 ] and [ 3 ]", "rows": [{"bytes": 1}]}
+    text = report_json(report)
+    assert '"shape": [3, 4],' in text and json.loads(text) == report

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Writes a file beside its place, and moves it there: whoever reads sees all of it or none.
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A place to write a file to, which is moved to `path` behind a block that raised nothing.
 
-    The folder is made if need be. Returns `path`.
+    It is hidden, in the same folder, which is made if need be, and has the same suffix. Whoever
+    reads `path` sees all of the file or what was there before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    place = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        yield place
+        os.replace(place, path)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
+        place.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Writes a text beside its place, on the disk, and moves it there. Returns `path`."""
+    with beside(path) as place, place.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     return path

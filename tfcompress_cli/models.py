@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import tfcompress as tfc
 from tfcompress.export.export import MODEL
 from tfcompress.keras import keras
+from tfcompress.whole import beside
 
 
 def load_model(path: str, modules: Sequence[str] = ()) -> Any:
@@ -82,15 +82,5 @@ def save_model(model: Any, out: Path, force: bool) -> None:
         )
     if out.exists() and not force:
         raise tfc.TfcompressError(f"{out} is there already; choose another OUT, or pass --force.")
-    _save_file(model, out)
-
-
-def _save_file(model: Any, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.parent / f".{os.getpid()}.part"
-    beside.mkdir()
-    try:
-        model.save(beside / out.name)
-        os.replace(beside / out.name, out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    with beside(out) as place:
+        model.save(place)

@@ -11,6 +11,7 @@ import numpy as np
 from tfcompress.errors import ExportError
 from tfcompress.export import flatbuffer
 from tfcompress.export.runtime import LiteModel
+from tfcompress.export.timing import made_up
 
 Array = np.ndarray[Any, Any]
 Calls = list[dict[str, Array]]
@@ -72,16 +73,14 @@ def _try(path: Path, signature: str, calls: Calls) -> None:
 
 
 def _drawn(model: LiteModel, signature: str, limit: int, rng: np.random.Generator) -> Calls:
-    def one(name: str) -> Array:
-        shape, kind = model.input_shape(signature, name), model.input_type(signature, name)
-        if kind.kind == "f":
-            return rng.normal(size=shape).astype(kind)
-        if kind.kind in "SUO":
-            return np.full(shape, b"0", dtype=object)
-        most = 2 if kind.kind == "b" else min(limit, np.iinfo(kind).max)
-        return rng.integers(0, most, size=shape).astype(kind)
-
-    return [{name: one(name) for name in model.inputs(signature)} for _ in range(CALLS)]
+    inputs = {
+        name: (model.input_shape(signature, name), model.input_type(signature, name))
+        for name in model.inputs(signature)
+    }
+    return [
+        {name: made_up(shape, kind, rng, limit) for name, (shape, kind) in inputs.items()}
+        for _ in range(CALLS)
+    ]
 
 
 def row_counts(path: Path) -> set[int]:

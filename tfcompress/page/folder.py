@@ -15,8 +15,9 @@ from tfcompress.spec import Spec
 from tfcompress.whole import write_whole
 
 REPORT, SPEC, PAGE = "report.json", "spec.json", "report.html"
-_GAP = re.compile(r",\s+")
-_NUMBERS = re.compile(r"\[\s+(-?\d[\d.e+-]*(?:,\s+-?\d[\d.e+-]*)*)\s+\]")
+# Lines end in JSON's layout alone, never in a text: so no text is taken for a list.
+_GAP = re.compile(r",\n\s+")
+_NUMBERS = re.compile(r"\[\n\s+(-?\d[\d.e+-]*(?:,\n\s+-?\d[\d.e+-]*)*)\n\s+\]")
 
 
 def report_json(report: Mapping[str, Any]) -> str:

@@ -27,6 +27,11 @@ class Measured(Protocol):
 File = tuple[str, bool, Measured]
 
 
+def on_front(files: Sequence[Measured]) -> Any:
+    """Which files no other one beats in quality, bytes and latency together: bool `[n]`."""
+    return pareto_front([(-one.quality, one.bytes, one.latency_us or 0.0) for one in files])
+
+
 def point_rows(before: Measured | None, files: Sequence[File]) -> list[dict[str, Any]]:
     """The points of a page, see `page.pictures.Point`.
 
@@ -43,8 +48,8 @@ def point_rows(before: Measured | None, files: Sequence[File]) -> list[dict[str,
     """
     rows = [] if before is None else [_row("before", "before", before)]
     kept = [(name, one) for name, met, one in files if met]
-    on_front = pareto_front([(-f.quality, f.bytes, f.latency_us or 0.0) for _, f in kept])
-    front = {name for (name, _), on in zip(kept, on_front, strict=True) if on}
+    unbeaten = on_front([one for _, one in kept])
+    front = {name for (name, _), on in zip(kept, unbeaten, strict=True) if on}
     for name, met, one in files:
         rows.append(_row(name, "front" if name in front else "within" if met else "outside", one))
     return rows

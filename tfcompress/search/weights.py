@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfcompress.whole import beside
+
 
 def keep_weights(student: Any, path: Path) -> None:
-    """Writes them beside their place, and moves the file there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part.npz")
-    try:
-        np.savez(beside, *student.get_weights())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Writes them, whole, to an .npz file."""
+    with beside(path) as place:
+        np.savez(place, *student.get_weights())
 
 
 def take_weights(student: Any, path: Path) -> None:
