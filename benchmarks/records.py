@@ -15,6 +15,7 @@ from typing import Any
 
 import tfcompress as tfc
 from experiments.machine import cpu_model
+from tfcompress.whole import write_whole
 
 
 def origin(name: str, packages: Sequence[str]) -> dict[str, Any]:
@@ -53,6 +54,5 @@ def machine() -> dict[str, Any]:
 
 
 def save(record: dict[str, Any], path: Path) -> None:
-    """Writes a record beside the others."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2) + "\n")
+    """Writes a record beside the others, completely or not at all."""
+    write_whole(path, json.dumps(record, indent=2) + "\n")

@@ -10,18 +10,18 @@ from typing import Any
 from rich.table import Table
 
 import tfcompress as tfc
-from experiments import click_compression, click_quality, click_table
+from experiments import click_compression, click_probing, click_quality, click_table
 from experiments.compression import Place
 from experiments.data import clicks
 from experiments.models import click_files, store
 from experiments.state import Array
-from experiments.task import Judge, Split
+from experiments.task import Judge, Split, Subject
 
 
 class Clicking:
     """MovieLens-1M as clicks, split at random; see `task.Task`."""
 
-    deciding = "auc"
+    deciding = judged = "auc"
     smallest: Mapping[str, Any] = {"sizes": {"user": 2, "item": 2}}
 
     def load(self, folder: Path | None) -> clicks.Clicks:
@@ -77,6 +77,12 @@ class Clicking:
     def recipe(self, path: Path) -> click_compression.ClickRecipe:
         """See `click_compression.read_recipe`."""
         return click_compression.read_recipe(path)
+
+    def subject(
+        self, recipe: click_compression.ClickRecipe, folder: Path, data: clicks.Clicks, epochs: int
+    ) -> Subject:
+        """See `click_probing.subject`."""
+        return click_probing.subject(recipe, folder, data, epochs)
 
     def compress(
         self,

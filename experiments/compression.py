@@ -101,7 +101,7 @@ class Place:
     Attributes:
       teacher: the folder of the trained model that the student starts as and learns from, and of
         its float32 file, which the student's is measured against.
-      out: gets model.tflite, spec.json, report.json and items.txt.
+      out: gets model.tflite, spec.json, report.json, report.html and items.txt.
       work: holds the checkpoint until the end.
     """
 

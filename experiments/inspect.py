@@ -13,8 +13,8 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from experiments.costs import costs_text
 from tfcompress import TfcompressError, inspect_file
+from tfcompress.export.costs import costs_text
 
 SIGNATURE = flags.DEFINE_string("signature", None, "The one to look at; by default all.")
 REPEATS = flags.DEFINE_integer("repeats", 50, "Rounds of measuring; 0 counts bytes alone.", 0)

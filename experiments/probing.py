@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tfcompress as tfc
 from experiments import ranking
-from experiments.compression import K, Recipe
+from experiments.compression import K, Recipe, items_text, started
 from experiments.data import movielens
-from experiments.models import store, tf
+from experiments.models import files, store, tf
 from experiments.models.linear import assisted
 from experiments.models.student import forward_on
+from experiments.task import Subject
 
 _BATCH = 256
 
@@ -73,3 +75,16 @@ def training(recipe: Recipe, teacher: Any, data: movielens.MovieLens, epochs: in
         teaching=teaching,
         xla=recipe.training.xla,
     )
+
+
+def subject(recipe: Recipe, folder: Path, data: movielens.MovieLens, epochs: int) -> Subject:
+    """A recipe's student, with what auto needs; see `task.Task.subject`."""
+    student, teacher, data = started(recipe, folder, data)
+    length = student.config.length
+    shipping = tfc.Shipping(
+        files.signatures(student.config),
+        files.verification_calls(data, length),
+        files={files.ITEMS: items_text(data)},
+    )
+    given = training(recipe, teacher, data, epochs) if epochs else None
+    return Subject(student, probe(data, length, users=512, quality=False), given, shipping)

@@ -9,11 +9,11 @@ from typing import Any
 
 from rich.table import Table
 
-from experiments import compression, publishing, quality, ranking, table
+from experiments import compression, probing, publishing, quality, ranking, table
 from experiments.data import movielens
 from experiments.models import store
 from experiments.state import Array
-from experiments.task import Judge, Split
+from experiments.task import Judge, Split, Subject
 from tfcompress import Exported
 
 K = 10
@@ -22,7 +22,7 @@ K = 10
 class Retrieving:
     """MovieLens-1M, leave-one-out, all items ranked; see `task.Task`."""
 
-    deciding = "ndcg"
+    deciding, judged = "ndcg", f"ndcg@{K}"
     smallest: Mapping[str, Any] = {"n_items": 1}
 
     def load(self, folder: Path | None) -> movielens.MovieLens:
@@ -63,6 +63,12 @@ class Retrieving:
     def recipe(self, path: Path) -> compression.Recipe:
         """See `compression.read_recipe`."""
         return compression.read_recipe(path)
+
+    def subject(
+        self, recipe: compression.Recipe, folder: Path, data: movielens.MovieLens, epochs: int
+    ) -> Subject:
+        """See `probing.subject`."""
+        return probing.subject(recipe, folder, data, epochs)
 
     def compress(
         self,

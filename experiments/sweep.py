@@ -27,6 +27,9 @@ from experiments.models import store
 from experiments.models.linear import assisted
 from experiments.probing import probe
 from experiments.sweeping import MEASURED, Retrieval, Steps, distilled_student
+from experiments.workers import watched
+from tfcompress.page import PAGE, search_page
+from tfcompress.whole import write_whole
 
 DATASET = flags.DEFINE_enum("dataset", "ml1m", ["ml1m"], "What to train and validate on.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
@@ -47,6 +50,7 @@ LATENCY = flags.DEFINE_float("budget_latency_us", None, "Microseconds of a call,
 PARAMETERS = flags.DEFINE_integer("budget_parameters", None, "Parameters, at most.")
 ADDS = flags.DEFINE_integer("budget_multiply_adds", None, "Multiply-adds of a call, at most.")
 QUALITY = flags.DEFINE_float("budget_quality", None, "Validation NDCG@10, at least.")
+INITIAL = flags.DEFINE_integer("initial", None, "Trials before a bayesian oracle's own choice.")
 ORACLES: dict[str, Callable[[], tfc.OracleChoice]] = {
     "random": tfc.RandomDraws,
     "bayesian": lambda: tfc.Bayesian(INITIAL.value),
@@ -57,7 +61,6 @@ ORACLE = flags.DEFINE_enum(
     "oracle", "bayesian", [*ORACLES, IMPROVEMENT],
     "Who chooses; improvement starts from a sensitivity, which takes some minutes.",
 )  # fmt: skip
-INITIAL = flags.DEFINE_integer("initial", None, "Trials before a bayesian oracle's own choice.")
 TRIALS = flags.DEFINE_integer("trials", 40, "How many trials, at most.", lower_bound=1)
 HOURS = flags.DEFINE_float("hours", None, "Hours spent on trials, at most.")
 SEED = flags.DEFINE_integer("seed", 1, "Of the choice and of the training.", lower_bound=1)
@@ -88,6 +91,8 @@ def main(argv: list[str]) -> None:
     target = Path(RESULTS.value) if RESULTS.value else out / "results.json"
     with replacing(target) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())
+    about = {**result.page_data(), "flags": content["flags"], "teacher": content["teacher"]}
+    write_whole(out / PAGE, search_page(about, out.resolve().name))
     print(result)
     print(json.dumps({"results": str(target), "share_of_a_trial": content["share_of_a_trial"]}))
     if result.within:
@@ -128,11 +133,9 @@ def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
     )
     budget = tfc.Budget(BYTES.value, LATENCY.value, PARAMETERS.value, ADDS.value, QUALITY.value)
     work = Retrieval(data, taught_by, recipe, how)
-    workers = [_worker(number) for number in range(WORKERS.value)]  # the student is there by now
-    result = tfc.search(student, space, work, OBJECTIVES[OBJECTIVE.value](), budget, settings)
-    for worker in workers:
-        worker.wait()
-    return result
+    # The student is there by now, and workers read it.
+    with watched([_worker(number) for number in range(WORKERS.value)]):
+        return tfc.search(student, space, work, OBJECTIVES[OBJECTIVE.value](), budget, settings)
 
 
 def _oracle(student: Any, data: movielens.MovieLens, out: Path) -> tfc.OracleChoice:
@@ -141,7 +144,7 @@ def _oracle(student: Any, data: movielens.MovieLens, out: Path) -> tfc.OracleCho
         return ORACLES[ORACLE.value]()
     asked = probe(data, student.config.length, users=512, quality=False)
     prior = tfc.sensitivity(student, asked, MEASURED, folder=out / "sensitivity")
-    return tfc.ExpectedImprovement(prior, INITIAL.value or 6)
+    return tfc.ExpectedImprovement(prior, INITIAL.value or tfc.ExpectedImprovement.initial)
 
 
 def _said(trial: tfc.Trial) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from experiments.compression import Place
 from experiments.state import Array
-from tfcompress import Exported
+from tfcompress import Exported, Probe, Shipping, Training
 
 Split = Literal["validation", "test"]
 
@@ -32,15 +32,34 @@ class Judge:
     test: Callable[[], dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What is compressed without a recipe's spec, and what is needed for it.
+
+    Attributes:
+      model: as it starts, in float32.
+      probe: what it is asked while it is measured.
+      training: how it is trained; None: it is not.
+      shipping: how its files are exported.
+    """
+
+    model: Any
+    probe: Probe
+    training: Training | None
+    shipping: Shipping
+
+
 class Task(Protocol):
     """What the scripts ask of a task; `data` is what its `load` gave.
 
     Attributes:
       deciding: the validation metric that decides which epoch is best.
+      judged: what is the quality of a file, of all that `quality` measures.
       smallest: fields of a config that the data decide, at values that any config is valid with.
     """
 
     deciding: str
+    judged: str
     smallest: Mapping[str, Any]
 
     def load(self, folder: Path | None) -> Any:
@@ -63,6 +82,9 @@ class Task(Protocol):
 
     def recipe(self, path: Path) -> Any:
         """Reads what to make of a teacher."""
+
+    def subject(self, recipe: Any, folder: Path, data: Any, epochs: int) -> Subject:
+        """What auto compresses of a teacher's folder, trained for so many epochs, or not for 0."""
 
     def compress(
         self, recipe: Any, place: Place, data: Any, split: Split, stop: Callable[[], bool]

@@ -1,6 +1,9 @@
 """Trains a reference model: python -m experiments.train --config=PATH.json --out=DIR.
 
 Stops cleanly on SIGINT or SIGTERM; the same command resumes at the step where it stopped.
+With --strategy=multiworker it is started once for each process that TF_CONFIG lists, with the same
+flags; the processes share every batch, one that is asked to stop stops all of them, and the chief
+alone writes to --out, which all of them have to see.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import json
 import os
 import platform
 import shlex
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -22,13 +26,17 @@ from experiments import tasks
 from experiments.files import replacing
 from experiments.machine import cpu_model
 from experiments.models import store, tf
+from experiments.replicas import STRATEGIES, Replicas, replicas_of
 from experiments.stopping import StopRequest
+from experiments.task import Judge
 from experiments.training import Stopped, Trainer, TrainingConfig, Validation
 
 CONFIG = flags.DEFINE_string("config", None, "The JSON file that says what to train and how.")
 OUT = flags.DEFINE_string("out", None, "The folder for weights, results and checkpoint.")
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
 EPOCHS = flags.DEFINE_integer("epochs", None, "Instead of the config's number of epochs.")
+STRATEGY = flags.DEFINE_enum("strategy", "none", STRATEGIES, "What shares the batches.")
+LOSSES = flags.DEFINE_string("losses", None, "A JSON file for the loss of each step of this call.")
 
 CHECKPOINT = "checkpoint.npz"
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-recommenders", "numpy")
@@ -63,6 +71,7 @@ def report(trainer: Trainer, test: dict[str, Any]) -> dict[str, Any]:
         "validation": progress.curve,
         "seconds": round(progress.seconds, 1),
         "seed": trainer.config.seed,
+        "replicas": trainer.replicas.count,
         "command": shlex.join(["python", "-m", "experiments.train", *sys.argv[1:]]),
         "versions": {name: metadata.version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
@@ -76,6 +85,7 @@ def train(
     data: Any,
     epochs: int | None = None,
     stop: Callable[[], bool] = lambda: False,
+    replicas: Replicas | None = None,
 ) -> dict[str, Any]:
     """Trains to the end, or on from where an earlier run in `out` stopped.
 
@@ -83,6 +93,7 @@ def train(
       config: the JSON file. data: what its task loads. epochs: instead of the config's.
       out: gets weights.npz, config.json and results.json at the end, checkpoint.npz until then.
       stop: asked between two steps.
+      replicas: that share each batch; of several processes the chief alone writes.
 
     Returns:
       What stands in results.json; at once where an earlier run came to its end.
@@ -97,36 +108,30 @@ def train(
     made = {"model": fields, "training": asdict(settings)}
     if finished := _finished(out, made):
         return finished
-    results = _run(fields, settings, data, out, stop)
-    _write_json(out / "config.json", made)
-    _write_json(out / "results.json", results)
-    (out / CHECKPOINT).unlink()
+    trainer, judge = _prepared(fields, settings, data, out, replicas or Replicas())
+    trainer.run(stop)
+    trainer.model.set_weights(trainer.progress.best)
+    results = report(trainer, judge.test())
+    if trainer.replicas.is_chief:
+        store.save_model(trainer.model, out)
+        _write_json(out / "config.json", made)
+        _write_json(out / "results.json", results)
+        (out / CHECKPOINT).unlink()
     return results
 
 
-def _run(
-    fields: dict[str, Any],
-    settings: TrainingConfig,
-    data: Any,
-    out: Path,
-    stop: Callable[[], bool],
-) -> dict[str, Any]:
-    """Trains, writes the best weights to `out`, and returns the results."""
+def _prepared(
+    fields: dict[str, Any], settings: TrainingConfig, data: Any, out: Path, replicas: Replicas
+) -> tuple[Trainer, Judge]:
+    """A trainer that stands where an earlier run stopped, and what measures its model."""
     tf.keras.utils.set_random_seed(settings.seed)
-    task, model = tasks.task_of(fields), store.build(store.config_of(fields))
+    task = tasks.task_of(fields)
+    with replicas.scope():
+        model = store.build(store.config_of(fields))
     judge = task.judge(model, data)
-    trainer = Trainer(
-        model,
-        task.rows(model.config, data),
-        settings,
-        out / CHECKPOINT,
-        Validation(judge.validation, task.deciding),
-        fields,
-    )
-    trainer.run(stop)
-    model.set_weights(trainer.progress.best)
-    store.save_model(model, out)
-    return report(trainer, judge.test())
+    validation = Validation(judge.validation, task.deciding)
+    rows = task.rows(model.config, data)
+    return Trainer(model, rows, settings, out / CHECKPOINT, validation, fields, replicas), judge
 
 
 def _finished(out: Path, made: dict[str, Any]) -> dict[str, Any] | None:
@@ -151,15 +156,22 @@ def main(argv: list[str]) -> None:
     """Runs the command line."""
     if len(argv) > 1:
         raise app.UsageError(f"Received {argv[1:]}, expected flags only.")
-    sizes, _ = read_config(Path(CONFIG.value))
+    replicas = replicas_of(STRATEGY.value)
+    sizes, settings = read_config(Path(CONFIG.value))
+    if STRATEGY.value != "none":
+        print(replicas.said(settings.batch), flush=True)
     data = tasks.task_of(sizes).load(Path(DATA.value) if DATA.value else None)
     stop = StopRequest()
     stop.install()
     try:
-        results = train(Path(CONFIG.value), Path(OUT.value), data, EPOCHS.value, stop)
+        out = Path(OUT.value)
+        results = train(Path(CONFIG.value), out, data, EPOCHS.value, stop, replicas)
     except Stopped as error:
         print(error, file=sys.stderr)
-        sys.exit(128 + stop.received)
+        sys.exit(128 + (stop.received or signal.SIGTERM))  # or another process was asked
+    finally:
+        if LOSSES.value:
+            _write_json(Path(LOSSES.value), {"losses": replicas.losses})
     print(json.dumps({"out": OUT.value, **results["test"]}))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from rich import progress as bars
 
 from experiments.models import tf
+from experiments.replicas import Replicas
 from experiments.state import Array, Checkpoint, generator_states
 
 
@@ -101,9 +102,11 @@ class Trainer:
       checkpoint: the file to resume from and to save to.
       validation: what to measure after each epoch.
       made: what the model was made from, as JSON has it; kept in the checkpoint to compare.
+      replicas: that share each batch; the model was made in their scope.
 
     Raises:
-      ValueError: if the checkpoint belongs to a run with other settings.
+      ValueError: if the checkpoint belongs to a run with other settings, other processes found
+        another one, or the replicas cannot share a batch.
     """
 
     def __init__(
@@ -114,19 +117,38 @@ class Trainer:
         checkpoint: Path,
         validation: Validation,
         made: dict[str, Any],
+        replicas: Replicas | None = None,
     ) -> None:
         self.model, self.windows, self.config = model, windows, config
-        self.validation = validation
+        self.validation, self.replicas = validation, replicas or Replicas()
+        self.replicas.check(config.batch)
         self.steps = len(windows) // config.batch
-        optimizer = make_optimizer(config, len(windows))
-        optimizer.build(model.trainable_variables)
-        model.compile(optimizer)
+        with self.replicas.scope():
+            optimizer = make_optimizer(config, len(windows))
+            optimizer.build(model.trainable_variables)
+            model.compile(optimizer)
         variables = [*model.weights, *optimizer.variables, *generator_states(model)]
-        identity = {"model": made, "training": asdict(config), "windows": list(windows.shape)}
+        identity: dict[str, Any] = {
+            "model": made,
+            "training": asdict(config),
+            "windows": list(windows.shape),
+        }
+        if self.replicas.count > 1:
+            identity["replicas"] = self.replicas.count
         self.checkpoint = Checkpoint(checkpoint, variables, identity)
         self.progress = self.checkpoint.restore()
         self.progress.deciding = validation.deciding
-        self._step = tf.function(model.train_step, jit_compile=config.xla)
+        self._check_together()
+        self._step = self.replicas.step(model, config.xla)
+
+    def _check_together(self) -> None:
+        done = self.progress.epoch * self.steps + self.progress.step
+        found = self.replicas.of_all(done)
+        if len(set(found)) > 1:
+            raise ValueError(
+                f"Replicas go on from the steps {found}, expected the same one. All processes have "
+                f"to see {self.checkpoint.path}: choose a folder that they share."
+            )
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Trains to the end of the last epoch.
@@ -137,7 +159,8 @@ class Trainer:
         Raises:
           Stopped: when stopped; the state is saved.
         """
-        with bars.Progress(*bars.Progress.get_default_columns()) as shown:
+        columns = bars.Progress.get_default_columns()
+        with bars.Progress(*columns, disable=not self.replicas.is_chief) as shown:
             bar = shown.add_task("training", total=self.config.epochs * self.steps)
             while self.progress.epoch < self.config.epochs:
                 started = time.monotonic()
@@ -146,22 +169,23 @@ class Trainer:
                     text = f"epoch {self.progress.epoch + 1} loss {loss:.3f}"
                     shown.update(bar, description=text, completed=done)
                 self._end_epoch(started)
-                shown.print(_line(self.progress.curve[-1]))
+                if self.replicas.is_chief:
+                    shown.print(_line(self.progress.curve[-1]))
 
     def _epoch(self, stop: Callable[[], bool], started: float) -> Iterator[float]:
         """The remaining steps of an epoch; yields the mean loss so far after each."""
         progress = self.progress
         for batch in batches(self.windows, self.config, progress.epoch, progress.step):
-            if stop():
+            if any(self.replicas.of_all(stop())):  # asked of one process, all stop here
                 progress.epoch_seconds += time.monotonic() - started
-                self.checkpoint.save(progress)
+                self._save()
                 raise Stopped(
                     f"Stopped after {progress.step} of {self.steps} steps of epoch "
                     f"{progress.epoch + 1}; saved in {self.checkpoint.path}. Run the same command "
                     "to go on."
                 )
             self.model.reset_metrics()  # a Distiller's loss is a mean over steps: of this one only
-            progress.loss_sum += float(self._step(tf.constant(batch))["loss"])
+            progress.loss_sum += self._step(batch)
             progress.step += 1
             yield progress.loss_sum / progress.step
 
@@ -175,7 +199,11 @@ class Trainer:
         progress.loss_sum, progress.epoch_seconds = 0.0, 0.0
         if progress.best_epoch == progress.epoch:
             progress.best = self.model.get_weights()
-        self.checkpoint.save(progress)
+        self._save()
+
+    def _save(self) -> None:
+        if self.replicas.is_chief:
+            self.checkpoint.save(self.progress)
 
 
 def _line(row: dict[str, float]) -> str:

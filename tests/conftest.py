@@ -16,6 +16,9 @@ _CPU = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+# Processes of their own, which define flags that other scripts define, too.
+collect_ignore = ["sweep_processes.py", "train_processes.py"]
+
 _TESTS = count(1)
 _FREEZE_EVERY = 20
 

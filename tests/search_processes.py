@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import tfcompress as tfc  # first: it chooses the Keras that everything else uses
@@ -20,23 +19,9 @@ import tfcompress.search.running  # before any fork
 
 # isort: split
 import searches
+from forks import forked
 
 KILLS, TRIALS = int(os.environ.get("TFCOMPRESS_KILLS", "3")), 7
-
-
-def forked(work: Callable[[], None]) -> int:
-    """The id of a process that does it."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        work()
-        os._exit(0)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        os._exit(1)
 
 
 def running(child: int) -> bool:

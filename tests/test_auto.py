@@ -10,9 +10,14 @@ import tf_keras as keras
 
 import tfcompress as tfc
 from tfcompress.auto import AsIs, FineTune, Taught
-from tfcompress.auto.efforts import Run
+from tfcompress.auto.attempts import Proposal
+from tfcompress.auto.display import Display
+from tfcompress.auto.efforts import Effort, Run
 from tfcompress.auto.trying import Trier
 from tfcompress.export.contract import contract_of
+from tfcompress.page import search_page
+from tfcompress.search.weights import take_weights
+from tfcompress.sensitivity import Whole
 
 CLASSES, IDS = 10, 400
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -97,6 +102,11 @@ def test_a_budget_is_met_by_the_file_and_the_spec_makes_it(first, tmp_path):
     assert tfc.AutoResult.load(first.folder) == first
     assert "weights in fewer bits" in str(first)
     assert first.rows()[-1]["met"] and json.dumps(first.rows())
+    drawn = first.page_data()
+    assert drawn["points"][0]["kind"] == "before" and first.number
+    assert f"attempt {first.number}: {first.attempts[first.number - 1].measured.bytes:,} bytes" in (
+        search_page(drawn, "auto")
+    )
 
 
 def test_it_says_what_it_tries_and_why(first, capsys):
@@ -111,12 +121,12 @@ def test_it_trains_where_it_has_to_and_goes_on_after_an_interruption(tmp_path, m
     budget, how = tfc.Budget(bytes=3700), settings(tmp_path, TRIED[2:3])
     real, made = Trier.run, []
 
-    def run(self, number, proposal, costs):
+    def run(self, number, proposal, *others):
         if "interrupted" not in made and number == 2:
             made.append("interrupted")
             raise KeyboardInterrupt
         made.append(number)
-        return real(self, number, proposal, costs)
+        return real(self, number, proposal, *others)
 
     monkeypatch.setattr(Trier, "run", run)
     with pytest.raises(KeyboardInterrupt):
@@ -151,6 +161,33 @@ def test_a_training_goes_on_after_its_last_epoch(tmp_path):
     effort.carry_out(again, model, training, Run(tmp_path, heard.append))
     assert {text.split(",")[0] for text in heard} == {"epoch 2 of 2"}
     assert np.abs(again.get_layer("table").embeddings - before).max() > 0
+
+
+class Raises(Effort):
+    """Adds one to each bias of the head."""
+
+    words = "raising"
+
+    def why_not(self, training):
+        return None
+
+    def carry_out(self, student, model, training, run):
+        student.get_layer("head").bias.assign_add(tf.ones(CLASSES))
+
+
+def test_a_training_begins_with_what_an_earlier_one_at_the_spec_left(tmp_path):
+    trier = Trier(trained(), data(False), tfc.Budget(bytes=9), tmp_path, 0, Display(False))
+    spec = tfc.Spec([tfc.rule(tfc.by_name("table"), tfc.Quantize(8))])
+    proposal, whole = Proposal(spec, Raises(), 0, "why"), Whole(0, 0, 0)
+    runs = [trier.run(number, proposal, whole, warm) for number, warm in ((1, 7), (2, 1))]
+    assert [one.warm_from for one in runs] == [None, 1]  # of attempt 7 there are no weights
+    assert all(one.measured is not None for one in runs)
+    before = trained().get_layer("head").bias.numpy()
+    for number in (1, 2):
+        student = tfc.apply(trained(), spec)
+        take_weights(student, tmp_path / "training" / f"0{number}" / "weights.npz")
+        after = student.get_layer("head").bias.numpy()
+        np.testing.assert_allclose(after - before, number, atol=1e-5)
 
 
 def test_what_is_out_of_reach_is_said_with_what_it_would_take(tmp_path):

@@ -1,5 +1,6 @@
 """The parts of auto that need no model: choices within limits, what is tried next, what is said."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -194,6 +195,23 @@ def test_attempts_are_kept_and_those_of_another_run_refused(tmp_path):
     with pytest.raises(tfc.SpecError, match="is of another run: model differ"):
         History(tmp_path, {"model": "b"})
     assert outcome(history.attempts[0], tfc.Budget(bytes=1)) == "failed: ExportError: no"
+
+
+def test_a_training_begins_where_the_best_one_at_the_same_spec_ended(tmp_path):
+    history = History(tmp_path, {})
+    other = tfc.Spec([tfc.rule(tfc.by_name("b"), tfc.Quantize(8))])
+
+    def tried(effort, quality, spec=PROPOSAL.spec):
+        measured = None if quality is None else Measured(100, None, 250, 80, quality)
+        number = len(history.attempts) + 1
+        history.add(Attempt(number, Proposal(spec, effort, 10, "why"), measured, None, 1.0))
+        return [history.warm_for(replace(PROPOSAL, effort=effort)) for effort in EVERY]
+
+    assert tried(AsIs(), 0.5) == [None, None, None]
+    assert tried(FineTune(), 0.4) == [None, None, None]  # it did harm
+    assert tried(FineTune(), 0.6) == [None, 3, 3]
+    assert tried(Taught(), None) == [None, 3, 3]
+    assert tried(Taught(), 0.9, other) == [None, 3, 3]
 
 
 @pytest.mark.parametrize(

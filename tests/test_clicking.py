@@ -1,6 +1,7 @@
 """Training, publishing and compressing a ranking model, by the scripts' own functions."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from experiments import click_compression, click_quality, tasks
 from experiments import train as script
 from experiments.compression import Place
 from experiments.data.clicks import FIELDS, Clicks
-from experiments.models import click_files, store, tf
+from experiments.models import click_files, click_student, store, tf
 from experiments.models.click_student import (
     forward,
     main_parts,
@@ -22,6 +23,8 @@ from experiments.models.click_student import (
 from experiments.models.packed import PackedRanker
 from experiments.tasks import CLICKING, RETRIEVING
 from experiments.training import Stopped, TrainingConfig
+from tfcompress.auto import FineTune, Taught
+from tfcompress.auto.efforts import Run
 from tfcompress.report import text_of
 
 N_USERS, N_ITEMS, SLOTS = 60, 40, 2
@@ -107,7 +110,8 @@ def test_the_published_file_says_what_the_model_says(run, published, data):
     said = click_files.file_probabilities(published.model, rows)
     np.testing.assert_allclose(said, expected, atol=1e-5)
     names = {path.name for path in published.folder.iterdir()}
-    assert names == {"model.tflite", "report.json", "config.json", "results.json", "weights.npz"}
+    made_by_training = {"config.json", "results.json", "weights.npz"}
+    assert names == {"model.tflite", "report.json", "report.html"} | made_by_training
     assert published.report["evaluation"]["events"] == len(rows)
 
 
@@ -223,6 +227,25 @@ def test_only_known_clicks_count_in_the_students_own_loss(run, data):
     expected = teacher(tf.constant(np.vstack([events, pairs])[:, :-1]))
     np.testing.assert_allclose(both.teacher[:, 1], expected, rtol=1e-6)
     assert both.student.shape == both.teacher.shape == (64, 2)
+
+
+def test_auto_gets_the_teacher_its_probe_and_its_training(published, data, tmp_path):
+    recipe = replace(RECIPE, training=replace(RECIPE.training, batch=512))
+    found = CLICKING.subject(recipe, published.folder, data, epochs=1)
+    assert found.probe.examples == 240 and found.training.epochs == 1
+    kernels = [tfc.rule(tfc.by_name("item"), tfc.Quantize(2))]
+    student = tfc.apply(found.model, tfc.Spec(kernels))
+    (batch,) = found.training.batches.take(1)
+    said = click_student.penalized(student, found.model, batch)
+    taught = click_files.keras_logits(found.model)(batch[:, :-1].numpy())
+    np.testing.assert_allclose(said.teacher[:, 1], taught, atol=1e-5)
+    plain = forward(student, found.model, batch)
+    assert float(said.loss - plain.loss) == pytest.approx(float(student.penalty()), rel=1e-4) != 0
+    before = student.get_weights()
+    for effort in (FineTune(), Taught()):
+        effort.carry_out(student, found.model, found.training, Run(tmp_path / effort.words, print))
+    assert any((a != b).any() for a, b in zip(student.get_weights(), before, strict=True))
+    assert CLICKING.subject(recipe, published.folder, data, epochs=0).training is None
 
 
 def test_a_bad_recipe_is_named(tmp_path):

@@ -166,7 +166,7 @@ def test_student_and_teacher_are_asked_about_the_same_positions(teacher):
 
 def test_the_folder_is_whole_and_says_what_was_measured(made, data):
     names = {path.name for path in made.folder.iterdir()}
-    assert names == {"model.tflite", "spec.json", "report.json", "items.txt"}
+    assert names == {"model.tflite", "spec.json", "report.json", "report.html", "items.txt"}
     lines = (made.folder / "items.txt").read_text().splitlines()
     assert tuple(lines) == by_frequency(data).titles[1:]
     found = made.report["evaluation"]

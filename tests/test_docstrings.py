@@ -26,7 +26,7 @@ PUBLIC = {
 # Made by other functions, raised, shown where they are used, abstract, or about a file on disk.
 NO_EXAMPLE = {name for name, thing in PUBLIC.items() if name.endswith("Error")} | {
     "Distiller", "Outputs", "Plan", "Rule", "AbsMax", "Deviations", "PerBlock", "PerChannel",
-    "Outcomes", "PerTensor", "Exported", "LiteModel", "compare_latency",
+    "Outcomes", "PerTensor", "Exported", "FileComparison", "LiteModel", "compare_latency",
     "EarlyEnd", "Objective", "OracleChoice", "SearchResult", "Work",
 }  # fmt: skip
 

@@ -182,7 +182,7 @@ def test_the_folder_holds_spec_report_and_files(tmp_path):
         student, tmp_path / "m", files={"items.txt": "one\n"}, evaluate=lambda path: {"quality": 1}
     )
     assert sorted(p.name for p in made.folder.iterdir()) == [
-        "items.txt", "model.tflite", "report.json", "spec.json",
+        "items.txt", "model.tflite", "report.html", "report.json", "spec.json",
     ]  # fmt: skip
     assert json.loads((made.folder / "report.json").read_text()) == made.report
     assert made.report["evaluation"] == {"quality": 1}

@@ -145,12 +145,15 @@ SKIPPED = [
 
 @pytest.mark.parametrize(("settings", "reason"), SKIPPED, ids=str)
 def test_a_convolution_that_factors_cannot_stand_for_is_skipped(settings, reason):
-    x = RNG.normal(size=(2, 4, 4, 4)).astype(np.float32)
-    model, student, row = factorized(
-        keras.layers.Conv2D(4, 3, padding="same", **settings), x, tfc.Factorize(1)
-    )
-    assert reason in row.skipped[0]
-    assert student.count_params() == model.count_params()
+    layer = keras.layers.Conv2D(4, 3, padding="same", **settings)
+    model = keras.Sequential([keras.Input((4, 4, 4)), layer])
+    spec = tfc.Spec([tfc.rule(tfc.by_type("Conv2D"), tfc.Factorize(1))])
+    assert reason in tfc.plan(model, spec).layers[0].skipped[0]
+    try:
+        model(np.zeros((2, 4, 4, 4), np.float32))
+    except tf.errors.UnimplementedError:
+        pytest.skip("TensorFlow has no convolution of channels that come first on this CPU")
+    assert tfc.apply(model, spec).count_params() == model.count_params()
 
 
 def test_a_convolution_that_would_not_be_smaller_is_skipped():

@@ -10,9 +10,9 @@ from flatbuffers import number_types
 
 import tfcompress as tfc
 from experiments import inspect as script
-from experiments.costs import costs_text
 from tests import small_models
 from tfcompress.export import flatbuffer, sizes
+from tfcompress.export.costs import costs_text
 from tfcompress.export.cut import first_operators, single_operator
 from tfcompress.export.inspection import GraphCost, Inspection, OperatorCost
 from tfcompress.export.layout import layout, totals

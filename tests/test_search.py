@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 
 import tfcompress as tfc
 from tfcompress.search.early import Standing
-from tfcompress.search.journal import NAME, write_whole
+from tfcompress.search.journal import NAME
 from tfcompress.search.known import Known
 from tfcompress.search.trial import Ending
+from tfcompress.whole import write_whole
+from tfcompress_cli import main
 
 BUDGET = tfc.Budget(bytes=16_000)
 POINTS = st.lists(st.tuples(*[st.integers(0, 5)] * 3), max_size=12)
@@ -132,6 +135,10 @@ REFUSED = {
         "parts=0; expected more than 0",
     ),
     "no examples": (lambda: tfc.Examples(([], []), ([1], [1]), None, len), "no examples in train"),
+    "no strategy": (
+        lambda: tfc.Examples(([1], [1]), ([1], [1]), None, len, strategy="mirrored"),
+        "strategy='mirrored'; expected one with all its replicas in this process",
+    ),
     "no search": (lambda: tfc.SearchResult.read("nowhere"), "nowhere holds no search"),
 }
 
@@ -173,6 +180,17 @@ def test_the_result_holds_every_trial_the_front_and_the_best(found):
     assert tfc.SearchResult.read(folder) == found
     data = found.to_data()
     assert data["best"] == best.number and json.loads(json.dumps(data)) == data
+
+
+def test_its_page_is_made_of_its_journal_alone(found, tmp_path, capsys):
+    points = found.page_data()["points"]
+    assert [one["kind"] for one in points].count("front") == len(found.front)
+    assert len(points) == len(found.finished) + 1 and points[0]["kind"] == "before"
+    shutil.copy(Path(found.best.folder).parents[1] / NAME, tmp_path)
+    assert main(["report", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert all(f"trial {trial.number}: {trial.figures.bytes:,}" in page for trial in found.finished)
+    assert f"Wrote {tmp_path / 'report.html'}." in capsys.readouterr().out
 
 
 def test_it_prints_and_draws(found, tmp_path):
@@ -348,20 +366,30 @@ def test_a_lost_workers_trial_is_run_elsewhere_and_every_trial_once(killed):
 # A search on a real model.
 
 
-def test_a_real_model_is_searched_for_a_smaller_file(tmp_path):
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def accuracy(labels, outputs):
+    return float((outputs.argmax(-1) == labels).mean())
+
+
+def trained():
+    """A model of two layers, and 128 examples that it knows."""
     generator = np.random.default_rng(0)
     x = generator.normal(size=(128, 64)).astype(np.float32)
     y = (x @ generator.normal(size=(64, 4))).argmax(-1)
     model = keras.Sequential(
         [keras.layers.Dense(32, activation="relu", input_shape=(64,)), keras.layers.Dense(4)]
     )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.01), loss)
+    model.compile(keras.optimizers.Adam(0.01), LOSS)
     model.fit(x, y, epochs=5, verbose=0)
+    return model, x, y
+
+
+def test_a_real_model_is_searched_for_a_smaller_file(tmp_path):
+    model, x, y = trained()
     before = [weight.numpy() for weight in model.weights]
-    data = tfc.Examples(
-        (x, y), (x[:32], y[:32]), loss, lambda y, out: float((out.argmax(-1) == y).mean()), parts=2
-    )
+    data = tfc.Examples((x, y), (x[:32], y[:32]), LOSS, accuracy, parts=2)
     tune = tfc.tune
     space = tfc.Spec(
         [tfc.rule(tfc.by_type("Dense"), tfc.Quantize(tune.Choice(8, 4), tune.Choice(
@@ -375,3 +403,33 @@ def test_a_real_model_is_searched_for_a_smaller_file(tmp_path):
     assert tfc.Precomputed(tmp_path / "s" / "answers").rows == 128
     for weight, kept in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight, kept)
+
+
+class Seen(tfc.Examples):
+    """Keeps the student of its last trial."""
+
+    def train(self, student, parts, seed):
+        self.student = student
+        yield from super().train(student, parts, seed)
+
+
+def test_a_trial_trains_in_a_distribution_strategy(tmp_path, strategy):
+    """As it does without: the same steps, on batches of all examples."""
+    model, x, y = trained()
+    dense = tfc.Prune(0.5), tfc.Quantize(tfc.tune.Choice(8, 4), tfc.PerTensor())
+    space = tfc.Spec([tfc.rule(tfc.by_type("Dense"), *dense)])
+    found = []
+    for name, shared in (("one", None), ("two", strategy)):
+        work = Seen((x, y), (x, y), LOSS, accuracy, 3, 128, 0.02, strategy=shared)
+        settings = tfc.SearchSettings(tmp_path / name, tfc.RandomDraws(), trials=1)
+        result = tfc.search(model, space, work, tfc.MinimizeBytes(), tfc.Budget(), settings)
+        found.append((work.student, result.trials[0]))
+    (one, alone), (two, together) = found
+    assert two.distribute_strategy is strategy and one.distribute_strategy is not strategy
+    assert together.error is None and together.figures.bytes == alone.figures.bytes
+    assert together.figures.quality == pytest.approx(alone.figures.quality, abs=0.02)
+    start = tfc.apply(model, alone.spec)
+    for own, other, before in zip(one.layers, two.layers, start.layers, strict=True):
+        np.testing.assert_allclose(other.kernel, own.kernel, atol=2e-3)
+        assert float((np.array(other.kernel) == 0).mean()) == pytest.approx(0.5, abs=0.01)
+        assert np.abs(np.array(other.kernel) - np.array(before.kernel)).max() > 0.01

@@ -14,6 +14,7 @@ from tfcompress.search import improving
 from tfcompress.search.front import added, area, staircase
 from tfcompress.search.harms import Harms
 from tfcompress.search.surrogate import Surrogate
+from tfcompress.search.trial import Ending
 
 STRENGTHS = (
     tfc.Quantize(4),
@@ -229,3 +230,20 @@ def test_a_budget_is_kept_to_whatever_is_known(prior, found, tmp_path):
     assert not any(budget.out_of_reach(trial.costs, graph=0) for trial in result.trials)
     qualities = [trial.figures.quality for trial in result.trials]
     assert max(qualities) > qualities[0]
+
+
+def test_a_trial_that_ended_early_is_taken_to_gain_what_others_did():
+    def trial(number, ending, quality, *qualities):
+        figures = tfc.Figures(quality, 1, None, 1, 1)
+        spec = tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Quantize(8))])
+        return tfc.Trial(number, {}, spec, ending, figures=figures, qualities=qualities)
+
+    finished, early = Ending.FINISHED, Ending.ENDED_EARLY
+    trials = [
+        trial(0, finished, 0.9, 0.5, 0.8),
+        trial(1, finished, 0.8, 0.6, 0.9),
+        trial(2, early, 0.4, 0.4),
+        trial(3, early, 0.7, 0.3, 0.7),
+    ]
+    assert improving._as_if_finished(trials) == pytest.approx([0.9, 0.8, 0.7, 0.7])
+    assert improving._as_if_finished(trials[2:]) == [0.4, 0.7]

@@ -1,6 +1,12 @@
 """experiments.sweeping: a trial of the sweep, on users who walk through a few items."""
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +14,12 @@ import numpy as np
 import pytest
 
 import tfcompress as tfc
-from experiments import sweeping
+from experiments import fronts, sweeping
 from experiments.compression import read_recipe
 from experiments.data.movielens import MovieLens
 from experiments.models import store, tf
 from experiments.models.sasrec import SASRecConfig
+from experiments.workers import watched
 
 N_ITEMS, LENGTH = 120, 8
 HOW = sweeping.Steps(steps=4, parts=2, before=2, batch=8)
@@ -55,6 +62,56 @@ def test_a_trial_distils_from_stored_answers_and_asks_the_file(data, teacher, re
     assert len(trial.qualities) == 2
     stored = tfc.Precomputed(tmp_path / "search" / "answers")
     assert stored.logits.shape == (4 * 8, 3, N_ITEMS)
+    before = tmp_path / "search" / "before" / "model.tflite"
+    first, own = fronts.tested({"float32": before, "trial 0": trial.file}, data)
+    assert own["bytes"] == trial.figures.bytes < first["bytes"] and own["p50_us"] > 0
+    assert own["ndcg@10_difference"] == pytest.approx(own["ndcg@10"] - first["ndcg@10"])
+    other = {"system": "another", "bytes": 9999, "quality": 0.1, "error": None}
+    fronts.draw([first, own], [other, {**other, "error": "fails"}], tmp_path / "front.png")
+    assert (tmp_path / "front.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_a_chief_starts_workers_that_share_the_trials(tmp_path):
+    """The command line, of chief and workers, in processes over loopback."""
+    here = Path(__file__).parent
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    paths = [str(here.parent), str(here), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, str(here / "sweep_processes.py"), str(tmp_path), str(port)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [trial["number"] for trial in found["trials"]] == [0, 1, 2]
+    assert all(trial["ending"] == "finished" for trial in found["trials"]), found["trials"]
+    assert {trial["worker"] for trial in found["trials"]} <= {"worker0", "worker1"}
+    assert found["flags"]["role"] == "chief" and found["flags"]["workers"] == 2
+    assert found["share_of_a_trial"] == pytest.approx(found["seconds_of_a_trial"]["mean"] / 60.0)
+    said = done.stdout.splitlines()
+    assert sum(line.startswith("trial ") for line in said) == 3
+
+
+def test_workers_do_not_outlive_a_chief_that_fails(capfd):
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+    failing = [sys.executable, "-c", "raise SystemExit(3)"]
+    workers = [subprocess.Popen(command) for command in (sleeping, failing)]
+    with pytest.raises(tfc.SpecError, match="out of reach"), watched(workers):
+        while "worker1 ended with exit code 3" not in capfd.readouterr().err:
+            time.sleep(0.02)
+        raise tfc.SpecError("out of reach")
+    assert [worker.returncode for worker in workers] == [-signal.SIGTERM, 3]
+
+
+def test_a_worker_that_waits_for_a_chief_that_is_done_is_ended(capfd):
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with watched([worker], grace=0.1):
+        pass
+    assert worker.returncode == -signal.SIGTERM and not capfd.readouterr().err
 
 
 def test_too_few_windows_are_refused(data, teacher, recipe):

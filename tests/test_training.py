@@ -226,3 +226,16 @@ def test_two_replicas_take_the_same_steps_as_one(strategy):
         together = family.compiled(student_of(family))
     assert fit(family, together, 2) == pytest.approx(fit(family, alone, 2), rel=1e-2)
     np.testing.assert_allclose(family.outputs(together), family.outputs(alone), atol=2e-2)
+
+
+def test_the_mask_of_every_replica_moves(strategy):
+    family = small_models.FAMILIES["sequential"]
+    with strategy.scope():
+        student = family.compiled(student_of(family))
+    fit(family, student, epochs=3)
+    masks = [weight for weight in student.weights if "_mask" in weight.name]
+    assert masks
+    for mask in masks:
+        one, other = (np.array(copy) for copy in mask.values)
+        np.testing.assert_array_equal(one, other)
+        assert 0.45 <= (one == 0).mean() <= 0.6

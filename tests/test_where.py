@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tfcompress as tfc
-from tfcompress.where import LayerInfo
+from tfcompress.where import LayerInfo, in_words
 
 QUERY = LayerInfo("blocks.0.query", ("Dense", "Layer"), 100)
 
@@ -65,3 +65,16 @@ def test_predicates_combine_as_booleans_do(a, b, c):
 def test_what_is_not_a_predicate_is_refused(make, message):
     with pytest.raises(tfc.SpecError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("predicate", "said"),
+    [
+        (tfc.by_name("a") | tfc.by_type("Dense") | tfc.by_size(3), "a or of type Dense or of 3 or more parameters"),
+        ((tfc.by_name("a") | tfc.by_name("b")) & ~tfc.by_size(0, 2000), "(a or b) and not of 0 to 2,000 parameters"),
+        (~(tfc.by_name("a") & tfc.by_name("b")), "not (a and b)"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_predicate_says_what_it_chooses(predicate, said):
+    assert in_words(predicate) == said

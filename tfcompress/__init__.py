@@ -37,6 +37,7 @@ from tfcompress.dynamic import Best, Decision, Dense, DynamicPruning, OneByOne, 
 from tfcompress.errors import (
     CopyError,
     ExportError,
+    ReportError,
     SearchError,
     SpecError,
     StaleReferenceError,
@@ -45,9 +46,11 @@ from tfcompress.errors import (
 )
 from tfcompress.export import (
     Exported,
+    FileComparison,
     Inspection,
     LiteModel,
     Signature,
+    compare_files,
     compare_latency,
     export,
     inspect_file,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfcompress import applied
 from tfcompress.calibration import Calibration
 from tfcompress.distillation import DistillationLoss, Distiller, Forward, Setting
 from tfcompress.layers import Compressed
@@ -45,7 +46,9 @@ def apply(
     """
     plan(model, spec, calibration)  # every check, before the first change
     target = model if in_place else copy_model(model)
-    return _carried_out(target, plan(target, spec, calibration))
+    planned = plan(target, spec, calibration)
+    notes = applied.notes_on(spec, planned)
+    return applied.note(_carried_out(target, planned), notes, model)
 
 
 def _carried_out(model: Any, planned: Plan) -> Any:
@@ -163,4 +166,4 @@ def finalize(model: Any) -> Any:
         if isinstance(held.layer, Compressed):
             replacements.put(held.layer, held.layer.finalized())
             paths.add(held.path)
-    return remember(replace_layers(new, replacements), paths)
+    return applied.hand_on(model, remember(replace_layers(new, replacements), paths))

@@ -34,5 +34,9 @@ class SearchError(TfcompressError):
     """A search that found nothing, or of which nothing is there."""
 
 
+class ReportError(TfcompressError):
+    """A report that is not there, or is none."""
+
+
 class EnvironmentSetupError(TfcompressError, ImportError):
     """TensorFlow was imported in a way in which its recommenders do not work."""

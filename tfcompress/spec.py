@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.errors import SpecError
-from tfcompress.value import Value, from_data, of_kind, parsed, to_data
-from tfcompress.where import Predicate
+from tfcompress.value import Value, brief, from_data, of_kind, parsed, to_data
+from tfcompress.where import Predicate, in_words
 
 VERSION = 1
 
@@ -189,6 +189,20 @@ class Spec(Value):
         from tfcompress.tune import Space
 
         return Space(rules)
+
+    def in_words(self) -> list[dict[str, Any]]:
+        """For people: of each rule which `layers` it is for, and its `techniques` as code.
+
+        Example:
+            >>> import tfcompress as tfc
+            >>> spec = tfc.Spec([tfc.rule(tfc.by_name("head"), tfc.Quantize(bits=4))])
+            >>> spec.in_words()
+            [{'layers': 'head', 'techniques': ['Quantize(bits=4)']}]
+        """
+        return [
+            {"layers": in_words(rule.where), "techniques": list(map(brief, rule.techniques))}
+            for rule in self.rules
+        ]
 
     def to_json(self, indent: int | None = 2) -> str:
         """The spec as JSON text, with the format's version."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 from tfcompress.errors import SpecError
 
 _Kind = TypeVar("_Kind")
+_SHOWN = 6
 
 
 class Value:
@@ -128,6 +129,35 @@ def _check_fields(cls: type[Value], fields: dict[str, Any]) -> None:
         )
         if required and name not in fields:
             raise SpecError(f"{cls.__name__} received no field {name!r}; expected one.")
+
+
+def brief(value: Any) -> str:
+    """A value as code that makes it, without what is as by default behind its first field.
+
+    Of a long sequence it is the first items and their number.
+
+    Example:
+        >>> import tfcompress as tfc
+        >>> brief(tfc.Quantize(bits=8)), brief(tfc.Quantize(bits=4, scale=tfc.Deviations(2.4)))
+        ('Quantize(bits=8)', 'Quantize(bits=4, scale=Deviations(multiple=2.4))')
+    """
+    if isinstance(value, tuple):
+        shown = [brief(item) for item in value[:_SHOWN]]
+        if len(value) > _SHOWN:
+            shown.append(f"... {len(value):,} in all")
+        return f"({', '.join(shown)}{',' if len(value) == 1 else ''})"
+    if not (isinstance(value, Value) and dataclasses.is_dataclass(value)):
+        return repr(value)
+    fields = dataclasses.fields(value)
+    found = [(field, getattr(value, field.name)) for field in fields]
+    # By their text: an array is not equal to anything as a whole.
+    told = [(f.name, one) for f, one in found if f is fields[0] or repr(one) != repr(_default(f))]
+    return f"{type(value).__name__}({', '.join(f'{name}={brief(one)}' for name, one in told)})"
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()
 
 
 def parsed(text: str, what: str, version: int) -> dict[str, Any]:

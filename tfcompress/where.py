@@ -144,6 +144,37 @@ class Not(Predicate):
         return not self.inner(layer)
 
 
+def in_words(where: Predicate) -> str:
+    """Which layers a predicate chooses, in words.
+
+    Example:
+        >>> in_words(by_type("Dense") & ~by_name("head"))
+        'of type Dense and not head'
+        >>> in_words(by_name("a") | by_name("b"))
+        'a or b'
+    """
+    match where:
+        case ByName():
+            return where.pattern
+        case ByType():
+            return f"of type {where.type_name}"
+        case BySize():
+            most = "" if where.maximum is None else f" to {where.maximum:,}"
+            return f"of {where.minimum:,}{most or ' or more'} parameters"
+        case And():
+            return " and ".join(_in_brackets(side) for side in (where.left, where.right))
+        case Or():
+            return f"{in_words(where.left)} or {in_words(where.right)}"
+        case Not():
+            return f"not {_in_brackets(where.inner)}"
+    return repr(where)
+
+
+def _in_brackets(where: Predicate) -> str:
+    said = in_words(where)
+    return f"({said})" if isinstance(where, (And, Or)) else said
+
+
 def by_type(type_name: str | type) -> Predicate:
     """Layers of this class, given as the class or its name, subclasses included.
 

@@ -23,13 +23,12 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.records import origin
+from benchmarks.records import origin, save
 from benchmarks.search_replay import picture, recording, replaying, table
 from benchmarks.search_replay.players import PLAYERS, Subject
 from benchmarks.search_replay.space import space
 from benchmarks.search_replay.trials import Clicked, Steps
 from experiments.data import clicks
-from experiments.files import replacing
 from experiments.models import store
 
 ROOT = Path(__file__).parents[2]
@@ -37,14 +36,6 @@ RESULTS = ROOT / "benchmarks" / "results"
 TEACHER = ROOT / "saved_models" / "ml1m-ranking-teacher"
 PACKAGES = ("numpy", "tensorflow", "tf-keras", "keras-tuner", "scikit-learn", "ai-edge-litert")
 FLAGS = flags.FLAGS
-
-
-def write(data: dict[str, Any], path: Path) -> None:
-    """Writes JSON, a line for each trial, completely or not at all."""
-    rows = ",\n".join(json.dumps(row) for row in data.get("trials", []))
-    text = json.dumps(data | {"trials": []}, indent=1) if rows else json.dumps(data, indent=1)
-    with replacing(path) as file:
-        file.write((text.replace('"trials": []', f'"trials": [\n{rows}\n ]') + "\n").encode())
 
 
 def record() -> None:
@@ -58,7 +49,7 @@ def record() -> None:
         "training": asdict(work.how),
         "space": json.loads(space().to_json()),
     }
-    write({**origin("search_replay", PACKAGES), **said, **table.to_data(found)}, Path(FLAGS.record))
+    save({**origin("search_replay", PACKAGES), **said, **table.to_data(found)}, Path(FLAGS.record))
     print(f"{len(found.rows)} specs, {sum(row.seconds for row in found.rows):.0f} s")
 
 
@@ -74,7 +65,7 @@ def replay() -> None:
     players = {name: PLAYERS[name] for name in FLAGS.search or PLAYERS}
     replaying.replay(
         subject, players, seeds, FLAGS.share, runs,
-        lambda runs: write(said | {"summary": replaying.summary(runs), "runs": runs}, out),
+        lambda runs: save(said | {"summary": replaying.summary(runs), "runs": runs}, out),
     )  # fmt: skip
     picture.draw(runs, recorded, FLAGS.share, out.with_suffix(".png"))
     Console(width=110).print(table_of(replaying.summary(runs), FLAGS.share))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tfcompress as tfc
 
-tune = tfc.tune
+tune: Any = tfc.tune  # an open value stands where a plain one is asked for
 
 # One scale for a table: a row of 16 weights in few bits is as small as a scale of its own.
 TABLE_BITS = tuple(tfc.Quantize(bits, tfc.PerTensor(), tfc.MeanSquare()) for bits in (2, 4, 8))
@@ -23,7 +25,7 @@ def space() -> tfc.Space:
     needed. Ranks of tables are multiples of 4, so that rows of 2 bits are whole bytes. Tables of a
     few rows and the head are in 8 bits in every spec.
     """
-    found: tfc.Space = tfc.Spec(
+    found: Any = tfc.Spec(
         [
             *(_table(name) for name in ("user", "item", "zip")),
             tfc.rule(

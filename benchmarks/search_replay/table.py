@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,10 +75,6 @@ class Recorded:
     def best(self) -> float:
         """The area that all rows cover: more cannot be reached."""
         return self.covered(range(len(self.rows)))
-
-    def shares(self, places: Sequence[int]) -> list[float]:
-        """What was reached of it after each trial of a search that tried these rows in turn."""
-        return [self.covered(places[: n + 1]) / self.best for n in range(len(places))]
 
 
 def to_data(found: Recorded) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def with_answers(rows: Array, logits: npt.NDArray[np.float64]) -> Array:
     return np.hstack([rows, logits.astype(np.float32).view(np.int32)[:, None]])
 
 
-def forward(student: PackedRanker, teacher: Any, rows: Any) -> Outputs:
+def forward(student: PackedRanker | Ranker, teacher: Any, rows: Any) -> Outputs:
     """The student's pass over rows that its teacher has answered before, see `with_answers`.
 
     The student's own loss is the cross-entropy of the clicks that are known.
@@ -114,9 +114,15 @@ def forward(student: PackedRanker, teacher: Any, rows: Any) -> Outputs:
     known = tf.cast(clicks >= 0, tf.float32)
     losses = tf.nn.sigmoid_cross_entropy_with_logits(known * tf.cast(clicks, tf.float32), said)
     loss = tf.reduce_sum(known * losses) / tf.maximum(tf.reduce_sum(known), 1.0)
-    return Outputs(loss, _two_classes(said), _two_classes(taught))
+    return Outputs(loss, two_classes(said), two_classes(taught))
 
 
-def _two_classes(logits: Any) -> Any:
+def penalized(student: Ranker, teacher: Any, rows: Any) -> Outputs:
+    """`forward` of a student that has a teacher's sizes: its own loss has the penalty, too."""
+    outputs = forward(student, teacher, rows)
+    return outputs._replace(loss=outputs.loss + student.penalty())
+
+
+def two_classes(logits: Any) -> Any:
     """float32 [B] → [B, 2], whose softmax has the click's probability behind the other's."""
     return tf.stack([tf.zeros_like(logits), logits], axis=-1)

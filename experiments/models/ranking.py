@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from experiments.models import tf, tfrs
+from experiments.models.replicated import mean_of_all, share
 from experiments.models.retriever import Tensor, dropout
 
 _PACKAGE = "experiments"
@@ -158,11 +159,15 @@ class Ranker(tfrs.Model):  # type: ignore[misc]
         """
         x = self.rows_of(self.columns(inputs[:, :-1]))
         logits, clicks = self.logits(x, training), tf.cast(inputs[:, -1], tf.float32)
-        loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(clicks, logits))
-        if self.config.penalty:
-            tables = [table.embeddings for table in self.tables.values()]
-            loss += 0.5 * self.config.penalty * tf.add_n([tf.reduce_sum(t * t) for t in tables])
-        return loss
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(clicks, logits)
+        return mean_of_all(losses) + share(self.penalty())
+
+    def penalty(self) -> Tensor:
+        """What the tables' squared length adds to the loss: float32 []."""
+        if not self.config.penalty:
+            return 0.0
+        tables = [table.embeddings for table in self.tables.values()]
+        return 0.5 * self.config.penalty * tf.add_n([tf.reduce_sum(t * t) for t in tables])
 
     def click(self, **columns: Tensor) -> dict[str, Tensor]:
         """The probability of a click for each of B pairs of a user and an item.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.models import tf, tfrs
+from experiments.models.replicated import mean_of_all
 from tfcompress import scores
 
 Tensor = Any  # TensorFlow has no types that mypy could check
@@ -78,7 +79,7 @@ class Retriever(tfrs.Model):  # type: ignore[misc]
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
             tf.boolean_mask(targets, real), logits
         )
-        return tf.reduce_mean(losses)
+        return mean_of_all(losses)
 
     def recommend(self, history: Tensor) -> dict[str, Tensor]:
         """The best items for one history.

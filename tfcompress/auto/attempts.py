@@ -11,9 +11,9 @@ from typing import Any
 from tfcompress.auto.efforts import Effort
 from tfcompress.errors import SpecError
 from tfcompress.search.budget import Budget
-from tfcompress.search.journal import write_whole
 from tfcompress.spec import Spec
 from tfcompress.value import Value, from_data, to_data
+from tfcompress.whole import write_whole
 
 HISTORY = "history.json"
 
@@ -82,6 +82,7 @@ class Attempt(Value):
         measured: the file; None where there is none.
         error: why there is none; None where there is one.
         seconds: it took.
+        warm_from: the attempt whose trained weights it began with; None: with the model's.
     """
 
     number: int
@@ -89,6 +90,7 @@ class Attempt(Value):
     measured: Measured | None
     error: str | None
     seconds: float
+    warm_from: int | None = None
 
     def meets(self, budget: Budget) -> bool:
         """Whether there is a file, and it keeps to all limits."""
@@ -134,6 +136,18 @@ class History:
             return self.attempts[number - 1]
         del self.attempts[number - 1 :]
         return None
+
+    def warm_for(self, proposal: Proposal) -> int | None:
+        """The attempt whose trained weights are the best to begin a training with.
+
+        It is one at the same spec, for in another one weights mean something else. None: there is
+        none, or the spec's file was better without training.
+        """
+        same = [one for one in self.attempts if one.proposal.spec == proposal.spec]
+        best = nearest([one for one in same if one.measured is not None], Budget())
+        if best is None or not best.proposal.effort.trains or not proposal.effort.trains:
+            return None
+        return best.number
 
     def add(self, attempt: Attempt) -> None:
         """Keeps an attempt."""

@@ -29,12 +29,12 @@ from tfcompress.export.contract import Contract, contract_of
 from tfcompress.export.export import MODEL
 from tfcompress.plan import plan
 from tfcompress.search.budget import Budget
-from tfcompress.search.journal import write_whole
 from tfcompress.sensitivity import sensitivity
 from tfcompress.sensitivity.bench import whole_of
 from tfcompress.sensitivity.result import Whole
 from tfcompress.sensitivity.sensitivity import neutral
 from tfcompress.spec import Spec
+from tfcompress.whole import write_whole
 
 
 def auto(
@@ -118,7 +118,8 @@ def _driven(strategy: Strategy, trier: Trier, history: History, most: int) -> bo
         trier.display.trying(number, proposal)
         attempt = history.recorded(number, proposal)
         if attempt is None:
-            attempt = trier.run(number, proposal, strategy.known.plan(proposal.spec))
+            whole = strategy.known.plan(proposal.spec)
+            attempt = trier.run(number, proposal, whole, history.warm_for(proposal))
             history.add(attempt)
         trier.display.tried(attempt, strategy.budget)
         try:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tfcompress.apply import distill
 from tfcompress.auto.data import Training
@@ -18,7 +18,13 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Effort(Value):
-    """What is done for the quality of a compressed model before it is exported."""
+    """What is done for the quality of a compressed model before it is exported.
+
+    Attributes:
+        trains: whether it changes weights.
+    """
+
+    trains: ClassVar[bool] = True
 
     @abstractmethod
     def why_not(self, training: Training | None) -> str | None:
@@ -50,6 +56,8 @@ class AsIs(Effort):
         >>> AsIs().why_not(None) is None
         True
     """
+
+    trains: ClassVar[bool] = False
 
     def why_not(self, training: Training | None) -> str | None:
         """It always can."""

@@ -16,11 +16,13 @@ from tfcompress.errors import SpecError
 from tfcompress.export.contract import Contract
 from tfcompress.report import text_of
 from tfcompress.search.budget import Budget
+from tfcompress.search.points import point_rows
 from tfcompress.spec import Spec
-from tfcompress.value import Value, from_data, of_kind, parsed, to_data
+from tfcompress.value import Value, brief, from_data, of_kind, parsed, to_data
 
 FILE = "result.json"
 VERSION = 1
+_SHOWN = ("number", "effort", "why", "bytes", "quality", "met", "error", "seconds")
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,22 @@ class AutoResult(Value):
         """One for each attempt, as plain data that a DataFrame takes."""
         return [_row(attempt, self.budget) for attempt in self.attempts]
 
+    def page_data(self) -> dict[str, Any]:
+        """For `page.search_page`: the files as points, and what came of the run."""
+        files = [
+            (f"attempt {one.number}", one.meets(self.budget), one.measured)
+            for one in self.attempts
+            if one.measured is not None
+        ]
+        rows = [{name: row[name] for name in _SHOWN} for row in self.rows()]
+        return {
+            "points": point_rows(self.baseline, files),
+            "verdict": self.verdict,
+            "budget": brief(self.budget),
+            "seconds": self.seconds,
+            "attempts": rows,
+        }
+
     def to_json(self, indent: int | None = 1) -> str:
         """As text, with the format's version."""
         return json.dumps({"version": VERSION, **to_data(self)}, indent=indent)
@@ -127,5 +145,6 @@ def _row(attempt: Attempt, budget: Budget) -> dict[str, Any]:
         "met": attempt.meets(budget),
         "error": attempt.error,
         "seconds": attempt.seconds,
+        "warm_from": attempt.warm_from,
         "spec": to_data(attempt.proposal.spec),
     }

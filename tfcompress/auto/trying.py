@@ -19,6 +19,7 @@ from tfcompress.export.signature import default_signatures
 from tfcompress.export.verify import example_inputs
 from tfcompress.keras import keras
 from tfcompress.search.budget import Budget
+from tfcompress.search.weights import keep_weights, take_weights
 from tfcompress.sensitivity.result import Whole
 
 
@@ -49,31 +50,55 @@ class Trier:
             made = self._export(self.model, self.folder / "baseline")
             return self._measured(made, before), contract_of(made.model)
 
-    def run(self, number: int, proposal: Proposal, whole: Whole) -> Attempt:
-        """Carries a proposal out; what fails is an attempt with an error."""
+    def run(
+        self, number: int, proposal: Proposal, whole: Whole, warm: int | None = None
+    ) -> Attempt:
+        """Carries a proposal out; what fails is an attempt with an error.
+
+        Args:
+            number: of the attempt.
+            proposal: what is tried.
+            whole: what it costs by plan.
+            warm: the attempt at the same spec whose trained weights a training begins with, if
+                they are still there.
+        """
         start = time.perf_counter()
         keras.utils.set_random_seed(self.seed + number)
-        blank = Attempt(number, proposal, None, None, 0.0)
+        kept = warm is not None and self._weights(warm).exists()
+        blank = Attempt(number, proposal, None, None, 0.0, warm if kept else None)
         try:
             with self.display.working(f"attempt {number}"):
-                measured = self._tried(number, proposal, whole)
+                measured = self._tried(blank, whole)
         except TfcompressError as error:
             failed = f"{type(error).__name__}: {error}"
             return replace(blank, error=failed, seconds=_since(start))
         return replace(blank, measured=measured, seconds=_since(start))
 
-    def _tried(self, number: int, proposal: Proposal, whole: Whole) -> Measured:
-        student = apply(self.model, proposal.spec, calibration=self.data.probed.calibration)
-        run = Run(self.folder / "training" / f"{number:02d}", self.display.note)
-        proposal.effort.carry_out(student, self.model, self.data.training, run)
+    def _tried(self, attempt: Attempt, whole: Whole) -> Measured:
+        student = self._trained(attempt)
         self.display.note("exporting")
-        made = self._export(student, folder_of(self.folder, number))
+        made = self._export(student, folder_of(self.folder, attempt.number))
         if self.contract is not None:
             broken = self.contract.broken_by(contract_of(made.model))
             if broken:
                 raise ExportError(f"The file breaks the contract that it has to keep: {broken}.")
         self.display.note("evaluating the file")
         return self._measured(made, whole)
+
+    def _trained(self, attempt: Attempt) -> Any:
+        effort, spec = attempt.proposal.effort, attempt.proposal.spec
+        student = apply(self.model, spec, calibration=self.data.probed.calibration)
+        if attempt.warm_from is not None:
+            take_weights(student, self._weights(attempt.warm_from))
+        weights = self._weights(attempt.number)
+        run = Run(weights.parent, self.display.note)
+        effort.carry_out(student, self.model, self.data.training, run)
+        if effort.trains:
+            keep_weights(student, weights)
+        return student
+
+    def _weights(self, number: int) -> Path:
+        return self.folder / "training" / f"{number:02d}" / "weights.npz"
 
     def _export(self, model: Any, folder: Path) -> Exported:
         ship = self.data.shipping

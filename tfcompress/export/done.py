@@ -50,7 +50,7 @@ def spec_of(model: Any) -> Spec | None:
     """The spec that compresses a plain model as this one is compressed; None: nothing was done."""
     rules: dict[tuple[Technique, ...], list[str]] = {}
     for held in walk(model):
-        techniques = _techniques(held.layer)
+        techniques = done_to(held.layer)
         if techniques:
             rules.setdefault(techniques, []).append(held.path)
     if not rules:
@@ -63,7 +63,8 @@ def spec_of(model: Any) -> Spec | None:
     )
 
 
-def _techniques(layer: Any) -> tuple[Technique, ...]:
+def done_to(layer: Any) -> tuple[Technique, ...]:
+    """The techniques that make a plain layer what this one is."""
     found: list[Technique] = []
     inner = raw(layer)
     if isinstance(inner, FactorizedConv2D) and inner.second_size != (1, 1):

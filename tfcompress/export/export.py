@@ -21,15 +21,15 @@ from tfcompress.export.edges import Edges
 from tfcompress.export.find import stored_weights
 from tfcompress.export.lookups import Lifted, lift
 from tfcompress.export.malformed import check_lookups
+from tfcompress.export.rows import asked_of, layer_rows
 from tfcompress.export.runtimes import runtimes
 from tfcompress.export.signature import Signature, default_signatures
 from tfcompress.export.stand_in import mapped_tables
 from tfcompress.export.stretched import Stretched
 from tfcompress.export.verify import Agreement, Asked, Inputs, example_inputs, verify
 from tfcompress.export.write import check_room, whole_folder
-from tfcompress.layers.forms import form_of
+from tfcompress.page import PAGE, REPORT, report_json, report_page
 from tfcompress.report import report_text
-from tfcompress.surgery import walk
 
 MODEL = "model.tflite"
 _PACKAGES = ("tensorflow", "tf-keras", "litert-quantizer", "ai-edge-litert")
@@ -67,7 +67,7 @@ def export(
     files: Mapping[str, str | bytes] | None = None,
     evaluate: Callable[[Path], Mapping[str, Any]] | None = None,
 ) -> Exported:
-    """Writes `model.tflite`, `spec.json`, `report.json` and further files, once they are proven.
+    """Writes `model.tflite`, `spec.json`, `report.json` and more, once they are proven.
 
     The weights are those that training saw; tables become EMBEDDING_LOOKUP, stored once however
     often they are used; each layer is stored in its own bits, and without its zeros where that
@@ -76,7 +76,7 @@ def export(
     makes them (`lookups` in the report); any other number counts as a default id. The file is
     loaded with LiteRT, run, and compared with the Keras model, also with the first and the last id
     of its tables, and with sizes of 1 and 3 where an input may have any (`edges` in the report);
-    only then does the folder take its place.
+    only then does the folder take its place. `report.html` in it is the report as a page.
 
     Args:
         model: a trained model, compressed or not; a `Distiller` gives its student.
@@ -137,7 +137,7 @@ def export(
             report["evaluation"] = dict(evaluate(path))
         report = json.loads(json.dumps(report))  # what is returned is what stands in the file
         inside = {file.name: file.content for file in files_of(lifted.inputs)}
-        _write(folder, model, report, inside | dict(files or {}))
+        _write(folder, target.resolve().name, model, report, inside | dict(files or {}))
     return Exported(target, report)
 
 
@@ -167,32 +167,19 @@ def _batches(
 
 
 def _write(
-    folder: Path, model: Any, report: dict[str, Any], files: Mapping[str, str | bytes]
+    folder: Path, title: str, model: Any, report: dict[str, Any], files: Mapping[str, str | bytes]
 ) -> None:
     spec = spec_of(model)
     if spec is not None:
         (folder / "spec.json").write_text(spec.to_json() + "\n")
     for name, text in files.items():
         (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
-    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    (folder / REPORT).write_text(report_json(report) + "\n", encoding="utf-8")
+    (folder / PAGE).write_text(report_page(report, spec, title), encoding="utf-8")
 
 
 def _report(model: Any, written: Whole | Stretched) -> dict[str, Any]:
     content = written.outline
-    layers = []
-    for held in walk(model):
-        form = form_of(held)
-        if form.parameters:
-            layers.append(
-                {
-                    "path": held.path,
-                    "type": form.kind,
-                    "bytes": form.bytes,
-                    "sparse_bytes": form.sparse_bytes,
-                    "weights": [asdict(weight) for weight in form.weights],
-                    **activations.of_layer(held.layer),
-                }
-            )
     return {
         "sizes": written.counted(sizes.byte_counts(content)),
         "graph_bytes": sizes.graph_bytes(content),
@@ -201,6 +188,7 @@ def _report(model: Any, written: Whole | Stretched) -> dict[str, Any]:
         "operators": sizes.operators(content),
         "runtimes": runtimes(content),
         **activations.of_file(model, content),
-        "layers": layers,
+        **asked_of(model),
+        "layers": layer_rows(model),
         "versions": {name: metadata.version(name) for name in _PACKAGES},
     }

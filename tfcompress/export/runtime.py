@@ -52,6 +52,10 @@ class LiteModel:
         """Shape of an input, as it stands in the file."""
         return [int(size) for size in self._runner(signature).get_input_details()[name]["shape"]]
 
+    def input_type(self, signature: str, name: str) -> Any:
+        """NumPy's type of an input."""
+        return np.dtype(self._runner(signature).get_input_details()[name]["dtype"])
+
     def _runner(self, signature: str) -> Any:
         if signature not in self._signatures:
             raise ExportError(

@@ -12,17 +12,17 @@ from tfcompress.export.layout import GRAPH, METADATA, SCALES, WEIGHTS, layout, t
 from tfcompress.export.loops import body_and_condition, turns
 
 
-def byte_counts(content: bytes) -> dict[str, int]:
+def byte_counts(content: bytes, what: str = "The file") -> dict[str, int]:
     """Where the bytes of a file are: `weights`, `scales`, `graph` and `metadata` add up to `bytes`.
 
     Weights are all constants, biases, shapes and the indices of sparse ones included; scales come
     with their zero points. What is used twice and stored once counts once. `gzip_bytes` is the
-    file compressed with gzip.
+    file compressed with gzip; `what` is how errors call it.
 
     Raises:
         ExportError: the bytes are no TFLite file, or cut off.
     """
-    found = totals(layout(content))
+    found = totals(layout(content, what))
     return {
         "bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, 9, mtime=0)),

@@ -131,20 +131,22 @@ def _ready(path: Path, threads: int) -> Any:
     return interpreter
 
 
-def made_up(shape: Any, dtype: Any, rng: np.random.Generator) -> Array:
-    """Something to call a file with: standard normal floats, else 0 and 1.
+def made_up(shape: Any, dtype: Any, rng: np.random.Generator, below: int = 2) -> Array:
+    """Something to call a file with: standard normal floats, else whole numbers from 0 on.
 
     Args:
         shape: of the input.
         dtype: NumPy's name of its type; text is `np.bytes_`.
         rng: what draws.
+        below: whole numbers are below it, and below what their type holds.
     """
     kind = np.dtype(dtype)
     if kind.kind in "SUO":
         return np.full(tuple(shape), b"0", dtype=object)
     if kind.kind == "f":
         return rng.normal(size=tuple(shape)).astype(kind)
-    return rng.integers(0, 2, size=tuple(shape)).astype(kind)
+    most = 2 if kind.kind == "b" else min(below, np.iinfo(kind).max)
+    return rng.integers(0, most, size=tuple(shape)).astype(kind)
 
 
 def _rounds(cuts: dict[int, Any], repeats: int) -> dict[int, Array]:

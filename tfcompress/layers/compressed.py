@@ -141,8 +141,9 @@ class Compressed(keras.layers.Wrapper):  # type: ignore[misc]
         if tf.executing_eagerly():
             return True
         context = tf.distribute.get_replica_context()
-        replica = context.replica_id_in_sync_group if context is not None else 0
-        replica = replica if isinstance(replica, int) else 0
+        # A strategy gives its replicas' numbers as constants of the graph.
+        known = None if context is None else tf.get_static_value(context.replica_id_in_sync_group)
+        replica = 0 if known is None else int(known)
         return self._counted.is_first(replica, tf.compat.v1.get_default_graph())
 
     def effective(self, name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from tfcompress.apply import apply
 from tfcompress.outcomes import Costs
 from tfcompress.search.known import Known
 from tfcompress.search.trial import Ending, Figures, Trial
+from tfcompress.search.weights import keep_weights, take_weights
 from tfcompress.search.work import Work
 
 GoesOn = Callable[[int, float], bool]
@@ -89,7 +89,8 @@ def carry_out(place: Place, task: Task, goes_on: GoesOn) -> Trial:
 def _carried_out(place: Place, task: Task, trial: Trial, goes_on: GoesOn) -> Trial:
     costs: Costs = trial.costs  # type: ignore[assignment]
     started = time.monotonic()
-    student = apply(place.known.model, trial.spec)
+    with place.work.scope():
+        student = apply(place.known.model, trial.spec)
     qualities, whole = _trained(place, task, student, goes_on)
     trained = round(time.monotonic() - started, 3)
     trial = replace(trial, qualities=qualities, training_seconds=trained)
@@ -128,8 +129,7 @@ def _trained(
     parts = task.parts
     before = None if task.further is None else place.weights(task.further)
     if before is not None and before.exists():
-        with np.load(before) as arrays:
-            student.set_weights([arrays[name] for name in arrays.files])
+        take_weights(student, before)
     else:
         parts = range(parts.stop)  # its weights are on another machine: from the start, then
     qualities: list[float] = []
@@ -140,12 +140,5 @@ def _trained(
             training.close()  # type: ignore[attr-defined]
             return tuple(qualities), False
     if place.keeps_weights:
-        _keep(student, place.weights(task.number))
+        keep_weights(student, place.weights(task.number))
     return tuple(qualities), True
-
-
-def _keep(student: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part.npz")
-    np.savez(beside, *student.get_weights())
-    os.replace(beside, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,12 @@ class Examples(Work):
         learning_rate: of Adam.
         teach: how the model teaches; None where it does not.
         weight: share of the model's part in the loss.
+        strategy: a `tf.distribute.MirroredStrategy`, whose replicas share every batch of a trial;
+            None: one replica.
 
     Raises:
-        SpecError: no examples, or a number out of range.
+        SpecError: no examples, a number out of range, or a strategy that spreads over processes:
+            each of them would have to run the same trial.
 
     Example:
         >>> import numpy as np, tf_keras as keras
@@ -60,6 +64,7 @@ class Examples(Work):
     learning_rate: float = 1e-3
     teach: DistillationLoss | None = field(default_factory=SoftLabels)
     weight: float = 0.5
+    strategy: Any = None
 
     def __post_init__(self) -> None:
         for name in ("parts", "batch", "learning_rate"):
@@ -70,6 +75,7 @@ class Examples(Work):
         for name in ("training", "validation"):
             if not tf.nest.flatten(getattr(self, name)) or not len(getattr(self, name)[1]):
                 raise SpecError(f"Examples received no examples in {name}; expected some.")
+        _check_strategy(self.strategy)
         self._taught: Precomputed | None = None
         self._names: list[str] = []
 
@@ -84,13 +90,18 @@ class Examples(Work):
             else precompute(model, self.training[0], answers, batch_size=self.batch)
         )
 
+    def scope(self) -> AbstractContextManager[Any]:
+        """The strategy's."""
+        return nullcontext() if self.strategy is None else self.strategy.scope()
+
     def train(self, student: Any, parts: range, seed: int) -> Iterator[float]:
         """Passes over the training examples with Adam."""
         x, y = self.training
-        learner = student
-        if self._taught is not None:
-            learner = distill(student, self._taught, weight=self.weight, loss=self.teach)
-        learner.compile(keras.optimizers.Adam(self.learning_rate), self.loss)
+        with self.scope():
+            learner = student
+            if self._taught is not None:
+                learner = distill(student, self._taught, weight=self.weight, loss=self.teach)
+            learner.compile(keras.optimizers.Adam(self.learning_rate), self.loss)
         for part in parts:
             keras.utils.set_random_seed(seed + part)
             learner.fit(self._shuffled(x, y), verbose=0)
@@ -125,3 +136,13 @@ class Examples(Work):
                 name: column[row : row + 1]
                 for name, column in zip(self._names, columns, strict=True)
             }
+
+
+def _check_strategy(strategy: Any) -> None:
+    kinds = (tf.distribute.MirroredStrategy, tf.distribute.OneDeviceStrategy)
+    if strategy is not None and not isinstance(strategy, kinds):
+        raise SpecError(
+            f"Examples received strategy={strategy!r}; expected one with all its replicas in this "
+            "process, such as tf.distribute.MirroredStrategy(). Trials are spread over machines "
+            "by the search's chief and workers."
+        )

@@ -140,7 +140,7 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
             for one, *guess in zip(found, mean[:n], deviation[:n], strict=True)
         ]
         # Where nothing is expected of any, the one that might be best.
-        return found[int(np.lexsort(((mean + deviation)[:n], expected))[-1])]
+        return found[int(np.lexsort(((mean + deviation)[:n], np.array(expected)))[-1])]
 
     def _guessed(
         self, found: Sequence[Candidate], measured: Sequence[Trial]
@@ -151,7 +151,7 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
         names = sorted({name for one in both for name in one.prospect.harms})
         harms = np.array([[one.prospect.harms.get(name, 0.0) for name in names] for one in both])
         points = np.array([self._vector(one.values) for one in both])
-        qualities = np.array([trial.figures.quality for trial in measured if trial.figures])
+        qualities = np.array(_as_if_finished(measured))
         n = len(tried)
         guess = Surrogate(self.seed).fit(points[:n], harms[:n], qualities)
         return guess.predict(points[n:], harms[n:])
@@ -165,6 +165,25 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
         """Values in 0 to 1, those that do not matter at their default."""
         space = self.hyperparameters.space
         return [hp.value_to_prob(values.get(hp.name, hp.default)) for hp in space]
+
+
+def _as_if_finished(measured: Sequence[Trial]) -> list[float]:
+    """Qualities of trials; one that ended early gets what others gained from there to the end."""
+    finished = [one for one in measured if one.ending is Ending.FINISHED]
+
+    def gained(parts: int) -> float:
+        gains = [
+            one.figures.quality - one.qualities[parts - 1]
+            for one in finished
+            if one.figures and len(one.qualities) >= parts
+        ]
+        return float(np.mean(gains)) if gains else 0.0
+
+    return [
+        one.figures.quality + (0.0 if one in finished else gained(len(one.qualities)))
+        for one in measured
+        if one.figures
+    ]
 
 
 def _foretold(found: Sequence[Candidate]) -> list[Candidate]:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from tfcompress.errors import SpecError
+from tfcompress.whole import write_whole
 
 NAME = "search.json"
 FORMAT = 1
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file beside its place, and moves it there: whoever reads sees all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            beside.unlink()
 
 
 def write_journal(directory: Path, content: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from tfcompress.errors import SearchError
 from tfcompress.search.budget import Budget, Objective, limits_text, whole_loss
-from tfcompress.search.front import pareto_front
 from tfcompress.search.journal import read_journal
+from tfcompress.search.points import on_front, point_rows
 from tfcompress.search.trial import Ending, Figures, Trial
 from tfcompress.tune import Space
-from tfcompress.value import from_data, to_data
+from tfcompress.value import brief, from_data, to_data
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,8 @@ class SearchResult:
     @property
     def front(self) -> tuple[Trial, ...]:
         """Of these, those that no other one beats in quality, bytes and latency together."""
-        points = [_point(trial) for trial in self.within]
-        return tuple(
-            trial for trial, on in zip(self.within, pareto_front(points), strict=True) if on
-        )
+        unbeaten = on_front([_figures(trial) for trial in self.within])
+        return tuple(trial for trial, on in zip(self.within, unbeaten, strict=True) if on)
 
     @property
     def best(self) -> Trial:
@@ -118,6 +116,19 @@ class SearchResult:
             "rejected": self.rejected,
         }
 
+    def page_data(self) -> dict[str, Any]:
+        """For `page.search_page`: the files as points, and what was searched for."""
+        within = {trial.number for trial in self.within}
+        files = [(f"trial {t.number}", t.number in within, _figures(t)) for t in self.finished]
+        return {
+            "points": point_rows(self.before, files),
+            "objective": brief(self.objective),
+            "budget": brief(self.budget),
+            "best": self.best.number if self.within else None,
+            "trials": len(self.trials),
+            "rejected": self.rejected,
+        }
+
     def draw(self, path: str | Path) -> Path:
         """Draws quality against bytes and against latency, the front marked: a PNG, SVG or PDF.
 
@@ -141,8 +152,3 @@ def _figures(trial: Trial) -> Figures:
     if trial.figures is None:
         raise SearchError(f"Trial {trial.number} has no figures; expected one that finished.")
     return trial.figures
-
-
-def _point(trial: Trial) -> tuple[float, float, float]:
-    figures = _figures(trial)
-    return (-figures.quality, float(figures.bytes), figures.latency_us or 0.0)

@@ -13,13 +13,14 @@ from tfcompress.outcomes import Costs
 from tfcompress.search.budget import Objective
 from tfcompress.search.carry import Place, figures_of
 from tfcompress.search.chief import hush, serve
-from tfcompress.search.journal import check_identity, clear_halves, read_journal, write_whole
+from tfcompress.search.journal import check_identity, clear_halves, read_journal
 from tfcompress.search.known import Known
 from tfcompress.search.result import SearchResult
 from tfcompress.search.settings import SearchSettings
 from tfcompress.search.trial import Figures
 from tfcompress.search.tuner import SpecTuner
 from tfcompress.search.work import Work
+from tfcompress.whole import write_whole
 
 BEST = "best.json"
 

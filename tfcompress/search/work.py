@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ class Work(ABC):
                 own, and still there when the search goes on.
         """
         del model, folder
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Where students are made: a `tf.distribute` strategy's scope, if they train in one."""
+        return nullcontext()
 
     @abstractmethod
     def train(self, student: Any, parts: range, seed: int) -> Iterator[float]:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from tfcompress import Inspection
-from tfcompress.export.inspection import GraphCost, OperatorCost
+from tfcompress.export.inspection import GraphCost, Inspection, OperatorCost
 from tfcompress.export.runtimes import runtime_lines
 from tfcompress.report import text_of
 

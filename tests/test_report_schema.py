@@ -1,0 +1,105 @@
+"""Reports keep to their published schema, and the schema says something."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import reports
+import small_models
+
+import tfcompress as tfc
+from tfcompress.keras import keras
+from tfcompress.page.schema import _LIMITS, report_schema, violations
+
+SAVED = sorted((Path(__file__).parents[1] / "saved_models").glob("*/report.json"))
+KNOWN = {"type", "properties", "additionalProperties", "required", "items", "anyOf", *_LIMITS}
+KNOWN |= {"$schema", "title", "description", "$defs", "$ref"}
+
+
+def broken(report):
+    return list(violations(report, report_schema(), closed=True))
+
+
+@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.parent.name)
+def test_saved_reports_keep_to_it(path):
+    assert broken(json.loads(path.read_text())) == []
+
+
+def test_a_fresh_report_keeps_to_it():
+    found = json.loads((reports.exported().folder / "report.json").read_text())
+    assert broken(found) == []
+    assert {"done", "skipped", "bytes_before", "histograms"} <= set(found["layers"][0])
+
+
+def lookups():
+    layers = keras.layers
+    lookup = layers.StringLookup(vocabulary=["drama", "crime"])
+    return keras.Sequential([keras.Input((2,), dtype="string"), lookup, layers.Embedding(3, 4)])
+
+
+def pruned():
+    model = keras.Sequential([keras.layers.Dense(64, input_shape=(64,))])
+    return tfc.apply(model, tfc.Spec([tfc.rule(tfc.by_type("Dense"), tfc.Prune(0.9))]))
+
+
+@pytest.mark.parametrize("build", [lookups, pruned, small_models.sequential])
+def test_other_models_reports_keep_to_it(build, tmp_path):
+    assert broken(tfc.export(build(), tmp_path / "m").report) == []
+
+
+def test_an_inspection_keeps_to_it():
+    made = reports.exported()
+    found = json.loads(json.dumps(asdict(tfc.inspect_file(made.model, repeats=1))))
+    assert broken({**made.report, "inspection": found}) == []
+
+
+def words(schema):
+    yield from schema
+    for name in ("properties", "$defs"):
+        for one in schema.get(name, {}).values():
+            yield from words(one)
+    for name in ("items", "additionalProperties"):
+        if isinstance(schema.get(name), dict):
+            yield from words(schema[name])
+    for one in schema.get("anyOf", []):
+        yield from words(one)
+
+
+def test_it_uses_words_that_are_checked():
+    assert set(words(report_schema())) <= KNOWN
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r.pop("verification"), "the whole has no 'verification', expected one"),
+        (lambda r: r.update(parameters="9"), "parameters is '9', expected integer"),
+        (lambda r: r.update(parameters=True), "parameters is True, expected integer"),
+        (lambda r: r["sizes"].update(bytes=-1), "sizes.bytes is -1, expected minimum 0"),
+        (lambda r: r.update(verification=[]), "verification is [], expected minItems 1"),
+        (lambda r: r["layers"][0]["weights"][0].update(bits=64), "bits is 64, expected maximum 32"),
+        (lambda r: r["layers"][0].update(histograms={"after": {"kernel": {}}}), "has no 'low'"),
+        (lambda r: r.update(colour=1), "the whole has 'colour', expected one of ['activations',"),
+        (lambda r: r.update(search={"points": [{**POINT, "kind": "lost"}]}), "kind is 'lost'"),
+        (lambda r: r["operators"].update(ADD=1.5), "operators.ADD is 1.5, expected integer"),
+    ],
+)
+def test_what_is_wrong_is_named(change, said):
+    report = json.loads(json.dumps(reports.exported().report))
+    change(report)
+    found = broken(report)
+    assert len(found) >= 1 and any(said in one for one in found), found
+
+
+POINT = {"name": "a", "bytes": 1, "quality": 0.5, "kind": "front"}
+
+
+def test_later_reports_may_have_more():
+    report = {**reports.exported().report, "colour": 1}
+    assert list(violations(report, report_schema())) == []
+
+
+def test_an_unknown_word_of_a_schema_is_an_error():
+    with pytest.raises(KeyError, match="maxLength"):
+        list(violations("a", {"type": "string", "maxLength": 3}))
