@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+from html_pages import Page
 
 import tfcompress as tfc
 from experiments.data.images import Images, Labelled
-from experiments.systems import image, measuring
+from experiments.systems import image, measuring, page
 from experiments.systems.classifying import Classified, inputs
 from experiments.systems.learning import Run
 from experiments.systems.measuring import TEACHER
@@ -109,6 +110,22 @@ def test_the_table_says_what_falls_short(found):
     text = text_of(table({**found, "rows": [row]}))
     assert f"-{row['size_reduction']:.1%} " in text and f"{row['speedup']:.2f}x !" in text
     assert "-92.0%" in text and "2.00x" in text and "halves (real)" in text
+
+
+def test_the_page_has_every_record_and_marks_what_falls_short(found, tmp_path):
+    slow = {**found, "system": "slow", "reached": {**found["reached"], "speedup": False}}
+    for one in (found, slow):
+        (tmp_path / f"{one['system']}.json").write_text(json.dumps(one))
+    shown = Page(page.write(tmp_path).read_text())
+    assert {"image", "slow"} <= set(shown.ids()) and not shown.all("script")
+    assert f"{found['speedup']:.2f}\N{MULTIPLICATION SIGN} !" in shown.text
+    assert f"{found['rows'][0]['bytes']['file'][0]:,}" in shown.text
+
+
+def test_there_is_no_page_without_a_record(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no NAME.json"):
+        page.write(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])

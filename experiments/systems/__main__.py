@@ -15,7 +15,7 @@ from absl import app, flags, logging
 
 from experiments.files import replacing
 from experiments.stopping import StopRequest
-from experiments.systems import image
+from experiments.systems import image, page
 from experiments.systems.running import record
 from experiments.systems.table import table
 from experiments.training import Stopped
@@ -55,6 +55,7 @@ def main(argv: list[str]) -> None:
     try:
         for name in SYSTEM.value:
             run(name, stop)
+            print(f"All results: {page.write(Path(OUT.value))}")
     except Stopped as error:
         print(error, file=sys.stderr)
         sys.exit(128 + stop.received)
