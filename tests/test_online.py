@@ -22,13 +22,13 @@ SETTINGS = replace(
     online.SETTINGS,
     start="1970-01-07",
     days=1,
-    weeks=3,
+    weeks=2,
     sizes={"length": 6, "dim": 16, "heads": 2, "feedforward": (16, 16), "dropout": 0.1},
     learning=BRIEF,
     compressing=BRIEF,
     updating=replace(BRIEF, epochs=12, peak_learning_rate=1e-2),
     positions=64,
-    retrained=(2,),
+    retrained=(1,),
     tested=90,
 )
 
@@ -69,21 +69,15 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(work):
-    """A run that is stopped within an update, and goes on."""
-    steps = 2 * 4 * (len(STREAM.lessons(0, _periods()[0].first, 6)) // 16)
+    """A run that is stopped, and goes on."""
     with pytest.raises(Stopped):
-        online.recorded(DATA, SETTINGS, 3, work, Later(steps + 5))
-    assert (work / f"compressed-{_periods()[0].first}.npz").exists()
+        online.recorded(DATA, SETTINGS, 3, work, Later(5))
     return online.recorded(DATA, SETTINGS, 3, work, lambda: False)
-
-
-def _periods():
-    return periods(DATA.times, SETTINGS.start, SETTINGS.days, SETTINGS.weeks)
 
 
 def test_updates_keep_zeros_and_grid(found):
     updates = [week["update"] for week in found["weeks"] if "update" in week]
-    assert len(updates) == 2
+    assert len(updates) == 1
     for update in updates:
         assert update["filled"] == 0
         assert update["off_grid"] < 1e-3
@@ -92,18 +86,18 @@ def test_updates_keep_zeros_and_grid(found):
 
 
 def test_what_is_learnt_of_a_week_helps_in_the_next(found):
-    first, second, third = (week["quality"] for week in found["weeks"])
+    first, second = (week["quality"] for week in found["weeks"])
     assert first["updated"] == first["never"]  # no week is learnt before it is foretold
     assert second["updated"]["ndcg@10"] > second["never"]["ndcg@10"] + 0.1
-    assert third["from_scratch"]["ndcg@10"] > third["never"]["ndcg@10"]
+    assert second["from_scratch"]["ndcg@10"] > second["never"]["ndcg@10"]
     low, _ = found["beside_never"]["interval"]
     assert low > 0
 
 
-def test_the_record_says_what_was_measured(found, work):
+def test_the_record_says_what_was_measured(found):
     assert json.dumps(found)
     asked = [week["tested"] for week in found["weeks"]]
-    assert asked == [90] * 3 and sum(week["events"] for week in found["weeks"]) == 40 * 12
+    assert asked == [90] * 2 and [week["events"] for week in found["weeks"]] == [160] * 2
     means = [week["quality"]["updated"]["ndcg@10"] for week in found["weeks"]]
     assert found["quality"] == pytest.approx(np.mean(means))
     cost = found["cost"]
@@ -119,12 +113,6 @@ def test_table_and_picture(found, tmp_path):
         assert week["start"] in text and f"{week['quality']['updated']['ndcg@10']:.4f}" in text
     online_table.draw(found, tmp_path / "weeks.png")
     assert (tmp_path / "weeks.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_what_is_trained_is_not_trained_again(found, work):
-    again = online.recorded(DATA, SETTINGS, 3, work, lambda: True)
-    quality = [week["quality"] for week in again["weeks"]]
-    assert quality == [week["quality"] for week in found["weeks"]]
 
 
 def test_weeks_of_more_than_one_seed_are_refused(tmp_path):

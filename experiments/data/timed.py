@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -111,9 +112,13 @@ def load(folder: Path | None = None) -> Timed:
 
 def save(data: Timed, path: Path) -> None:
     """Writes everything to one .npz file, completely or not at all."""
-    titles = np.frombuffer("\n".join(data.titles).encode(), np.uint8)
-    columns = {"users": data.users, "items": data.items, "times": data.times}
-    save_arrays(path, {"titles": titles, **columns})
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "titles": np.frombuffer("\n".join(data.titles).encode(), np.uint8),
+        "users": data.users,
+        "items": data.items,
+        "times": data.times,
+    }
+    save_arrays(path, arrays)
 
 
 def restore(path: Path) -> Timed:

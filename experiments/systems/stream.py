@@ -97,7 +97,7 @@ class Stream:
         users = self.data.users[places]
         seen = [
             self.data.items[self._before(user, place)]
-            for user, place in zip(users, places, strict=True)
+            for user, place in zip(users.tolist(), places.tolist(), strict=True)
         ]
         histories = np.stack([_padded(items[-length:], length) for items in seen])
         return Cases(users, histories, self.data.items[places], seen)
@@ -118,7 +118,7 @@ class Stream:
           where that is not in the part; padded with 0 on the left.
         """
         rows = []
-        for user in np.unique(self.data.users[first:last]):
+        for user in np.unique(self.data.users[first:last]).tolist():
             known = self._before(user, last)
             n_old = int(np.searchsorted(known, first))
             items = self.data.items[known]
