@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_clicks import N_ITEMS, some_clicks
 
 import tfcompress as tfc
 from experiments import click_compression, click_quality, tasks
 from experiments import train as script
 from experiments.compression import Place
-from experiments.data.clicks import FIELDS, Clicks
+from experiments.data.clicks import FIELDS
 from experiments.models import click_files, click_student, store, tf
 from experiments.models.click_student import (
     forward,
@@ -27,7 +28,7 @@ from tfcompress.auto import FineTune, Taught
 from tfcompress.auto.efforts import Run
 from tfcompress.report import text_of
 
-N_USERS, N_ITEMS, SLOTS = 60, 40, 2
+SLOTS = 2
 CONFIG = {
     "model": {"architecture": "ranking", "dim": 8, "deep": [32], "dropout": 0.0, "penalty": 1e-4},
     "training": {
@@ -53,26 +54,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def data():
-    """Users of two kinds, each of which clicks on one of two kinds of items."""
-    random = np.random.default_rng(0)
-    sizes = {"user": N_USERS, "gender": 2, "age": 3, "occupation": 3, "zip": 9}
-    sizes |= {"item": N_ITEMS, "year": 4, "genres": 3}
-    values = {name: ("", *map(str, range(size))) for name, size in sizes.items()}
-    tables = [
-        np.stack([random.integers(1, sizes[name] + 1, count + 1) for name in names], 1)
-        for names, count in (
-            (FIELDS[:5], N_USERS),
-            (FIELDS[5:], N_ITEMS),
-            ((*["genres"] * 2,), N_ITEMS),
-        )
-    ]
-    users, items, genres = (table.astype(np.int32) for table in tables)
-    users[:, 0], items[:, 0] = np.arange(N_USERS + 1), np.arange(N_ITEMS + 1)
-    pairs = np.array([(u, i) for u in range(1, N_USERS + 1) for i in range(1, N_ITEMS + 1)])
-    noise = random.random(len(pairs)) < 0.1
-    clicks = (users[pairs[:, 0], 1] == 1) == (items[pairs[:, 1], 1] <= 2)
-    events = np.hstack([pairs, (clicks ^ noise)[:, None]]).astype(np.int32)
-    return Clicks(values, users, items, genres, events)
+    return some_clicks()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,18 @@ def student_of(teacher: Ranker, sizes: dict[str, Any]) -> PackedRanker:
     bias[config.reading :] = 1.0
     student.read.set_weights([kernel, bias])
     return student
+
+
+def resized(teacher: Ranker, sizes: dict[str, Any]) -> Ranker:
+    """A copy of a teacher in which some of the fields of RankingConfig differ, such as dropout.
+
+    Raises:
+      TypeError: if a field is unknown.
+      ValueError: if one is out of range, or the teacher's weights do not fit any more.
+    """
+    copy: Ranker = store.build(replace(teacher.config, **sizes))
+    copy.set_weights(teacher.get_weights())
+    return copy
 
 
 def main_parts(rows: FloatArray, dim: int) -> FloatArray:
@@ -111,10 +124,18 @@ def forward(student: PackedRanker | Ranker, teacher: Any, rows: Any) -> Outputs:
     features, clicks = rows[:, : student.config.length], rows[:, -2]
     taught = tf.bitcast(rows[:, -1], tf.float32)
     said = student(features, training=True)
+    return Outputs(loss_where_known(clicks, said), two_classes(said), two_classes(taught))
+
+
+def loss_where_known(clicks: Any, logits: Any) -> Any:
+    """Mean cross-entropy over the clicks that are known, 0 where none is.
+
+    Args:
+      clicks: int32 [B], -1 for one that nobody knows. logits: float32 [B].
+    """
     known = tf.cast(clicks >= 0, tf.float32)
-    losses = tf.nn.sigmoid_cross_entropy_with_logits(known * tf.cast(clicks, tf.float32), said)
-    loss = tf.reduce_sum(known * losses) / tf.maximum(tf.reduce_sum(known), 1.0)
-    return Outputs(loss, two_classes(said), two_classes(taught))
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(known * tf.cast(clicks, tf.float32), logits)
+    return tf.reduce_sum(known * losses) / tf.maximum(tf.reduce_sum(known), 1.0)
 
 
 def penalized(student: Ranker, teacher: Any, rows: Any) -> Outputs:

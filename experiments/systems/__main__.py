@@ -8,20 +8,42 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
+from rich.table import Table
 
 from experiments.files import replacing
 from experiments.stopping import StopRequest
-from experiments.systems import image, page
+from experiments.systems import image, online, online_table, page, recommender
 from experiments.systems.running import record
 from experiments.systems.table import table
 from experiments.training import Stopped
 from tfcompress.report import text_of
 
-SYSTEMS = {one.name: one for one in (image.SYSTEM,)}
+
+@dataclass(frozen=True)
+class Entry:
+    """What the command does for one name.
+
+    Attributes:
+      record: from (folder of data or None, seeds, folder for work, stop) to the record.
+      table: from that to what is printed.
+      draw: from that and a path to a picture; None: there is none.
+    """
+
+    record: Callable[[Path | None, Sequence[int], Path, Callable[[], bool]], dict[str, Any]]
+    table: Callable[[Mapping[str, Any]], Table]
+    draw: Callable[[Mapping[str, Any], Path], None] | None = None
+
+
+SYSTEMS = {
+    one.name: Entry(partial(record, one), table) for one in (image.SYSTEM, recommender.SYSTEM)
+} | {online.NAME: Entry(online.record, online_table.table, online_table.draw)}
 
 SYSTEM = flags.DEFINE_multi_enum(
     "system", sorted(SYSTEMS), sorted(SYSTEMS), "What to run; by default all there are."
@@ -33,14 +55,15 @@ SEEDS = flags.DEFINE_multi_integer("seed", [0], "Trains once for each; may be gi
 
 
 def run(name: str, stop: StopRequest) -> None:
-    """Runs one system, prints its table and writes its record."""
+    """Runs one system, prints its table and writes its record and picture."""
     folder = Path(DATA.value) if DATA.value else None
-    found: dict[str, Any] = record(
-        SYSTEMS[name], folder, SEEDS.value, Path(WORK.value) / name, stop
-    )
+    entry = SYSTEMS[name]
+    found = entry.record(folder, SEEDS.value, Path(WORK.value) / name, stop)
     with replacing(Path(OUT.value) / f"{name}.json") as file:
         file.write((json.dumps(found, indent=2) + "\n").encode())
-    print(text_of(table(found)))
+    if entry.draw is not None:
+        entry.draw(found, Path(OUT.value) / f"{name}.png")
+    print(text_of(entry.table(found)))
 
 
 def main(argv: list[str]) -> None:

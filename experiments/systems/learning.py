@@ -66,7 +66,7 @@ class Run:
     stop: Callable[[], bool]
 
     def teacher(self) -> Trained:
-        """The teacher, trained to the end.
+        """The teacher, trained to the end, here or before.
 
         Raises:
           Stopped: when stopped; the state is saved.
@@ -74,13 +74,16 @@ class Run:
         """
         tf.keras.utils.set_random_seed(self.seed)
         network = self.subject.network()
+        if self.system.teaching is None:
+            return Trained(network, {"training": None, "seconds": 0.0})
         return self._trained(Learner(network, self.subject), network, self.system.teaching, None)
 
     def student(self, teacher: Any, way: Way) -> Trained:
         """What one way makes of the teacher, trained with it to the end; raises as `teacher`."""
         tf.keras.utils.set_random_seed(self.seed)
         network = way.student(teacher)
-        taught = tfc.distill(network, teacher, way.temperature, way.weight, taught_on(self.subject))
+        forward = self.system.forward or taught_on(self.subject)
+        taught = tfc.distill(network, teacher, way.temperature, way.weight, forward)
         return self._trained(taught, network, way.training, way)
 
     def _trained(

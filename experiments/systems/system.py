@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 import tfcompress as tfc
 from experiments.training import TrainingConfig
+from tfcompress.distillation import Forward
 
 Array = npt.NDArray[Any]
 Quality = npt.NDArray[np.float64]
@@ -22,7 +23,8 @@ class Subject(Protocol):
     """What a system learns and is asked, with its data at hand.
 
     Attributes:
-      rows: int32 [n], numbers of what there is to train on; a training's batch is some of them.
+      rows: int32 [n] or [n, width], numbers of what there is to train on, or what `forward` of the
+        system reads; a training's batch is some of them.
       deciding: the figure of `validated` that says which epoch is best; more is better.
       metric: what `quality` is.
       signature: the name of what a file is asked.
@@ -97,6 +99,8 @@ class Way:
       specs: applied one after another; techniques that look at weights want those to be there.
       training: how the student is trained then; the seed is the run's.
       temperature: of the distillation. weight: the teacher's share of the loss.
+      begin: from (a teacher, `sizes`) to the float32 student that the specs are for; None: that is
+        the teacher itself. sizes: JSON data that say which.
     """
 
     name: str
@@ -104,6 +108,8 @@ class Way:
     training: TrainingConfig
     temperature: float
     weight: float
+    begin: Callable[[Any, dict[str, Any]], Any] | None = None
+    sizes: dict[str, Any] = field(default_factory=dict)
 
     def student(self, teacher: Any) -> Any:
         """What the specs make of a teacher, before it is trained.
@@ -111,13 +117,15 @@ class Way:
         Raises:
           SpecError: if one of them cannot be carried out.
         """
+        student = teacher if self.begin is None else self.begin(teacher, self.sizes)
         for spec in self.specs:
-            teacher = tfc.apply(teacher, spec)
-        return teacher
+            student = tfc.apply(student, spec)
+        return student
 
     def to_data(self) -> dict[str, Any]:
-        """The specs and the distillation as JSON has them."""
+        """The specs, the distillation and the sizes, if there are any, as JSON has them."""
         return {
+            **({"sizes": self.sizes} if self.sizes else {}),
             "specs": [json.loads(spec.to_json()) for spec in self.specs],
             "temperature": self.temperature,
             "weight": self.weight,
@@ -133,13 +141,16 @@ class System:
       published: the techniques that it was published with, as a text.
       load: from a folder, or None for what can be fetched, to its subject.
       goal: what must be reached.
-      teaching: how the teacher is trained; the seed is the run's.
+      teaching: how the teacher is trained; the seed is the run's. None: the subject's network is a
+        trained one.
       ways: how it is compressed; the last is what is shipped.
+      forward: how student and teacher are asked, see `tfc.distill`; None: see `learning.taught_on`.
     """
 
     name: str
     published: str
     load: Callable[[Path | None], Subject]
     goal: Goal
-    teaching: TrainingConfig
+    teaching: TrainingConfig | None
     ways: tuple[Way, ...]
+    forward: Forward | None = None
