@@ -1,8 +1,8 @@
 """MovieLens-1M with some items held out of training wholly, as if they came out tomorrow.
 
 The events of cold items are in no history. They are asked for instead: what did this user, whose
-events with the other items are known, see of them? Volkovs, Yu and Poutanen, "DropoutNet: Addressing
-Cold Start in Recommender Systems", NeurIPS 2017, evaluate in this manner.
+events with the other items are known, see of them? So do Volkovs, Yu and Poutanen, "DropoutNet:
+Addressing Cold Start in Recommender Systems", NeurIPS 2017.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ class ColdStart:
     def cold_items(self, split: Split) -> IntArray:
         """The numbers of a split's cold items."""
         middle = self.n_warm + self.n_validation
-        first, last = (self.n_warm, middle) if split == "validation" else (middle, self.whole.n_items)
+        first, last = (
+            (self.n_warm, middle) if split == "validation" else (middle, self.whole.n_items)
+        )
         return np.arange(first + 1, last + 1, dtype=np.int32)
 
     def asked_warm(self, split: Split, length: int) -> Asked:
@@ -66,7 +68,7 @@ class ColdStart:
         return Asked(*movielens.inputs(self.warm, split, length))
 
     def asked_cold(self, split: Split, length: int) -> Asked:
-        """Each user's last event with a cold item of this split, if there is any.
+        """Each user's last event with a cold item of this split, if a warm one came before it.
 
         The history is what came before it, of warm items; for validation without their test event.
         """
@@ -74,11 +76,11 @@ class ColdStart:
         rows, targets, seen = [], [], []
         for events, warm in zip(self.whole.histories, self.warm.histories, strict=True):
             places = np.flatnonzero((events >= cold[0]) & (events <= cold[-1]))
-            if not len(places):
-                continue
-            before = events[: places[-1]]
+            before = events[: places[-1]] if len(places) else events[:0]
             known = before[before <= self.n_warm]
             known = known[: len(warm) - 1] if split == "validation" else known
+            if not len(known):
+                continue
             rows.append(np.pad(known[-length:], (max(0, length - len(known)), 0)))
             targets.append(events[places[-1]])
             seen.append(before)

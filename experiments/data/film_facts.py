@@ -30,6 +30,7 @@ N_WORDS = 4096  # rows of a table of words; 0 is padding
 WORDS, PEOPLE = 32, 16  # of one film, at most
 FEWEST_FILMS = 3  # of somebody, to have a number; a name seen once says nothing of other films
 YEARS = 5  # in one number
+KINDS_OF_FACTS = ("words", "people", "kinds")
 # SHA-256 of the joined texts and people, so that every copy is held to the same check.
 CONTENT_SHA256 = "4212a4b742ef75b8a8c057b8eef7ab2c2d5313c37cf4cd54bd5f2879eb667277"
 _PARTS = "\x1f"  # between people
@@ -54,23 +55,22 @@ class FilmFacts:
 
     Attributes:
       words: int32 [n_items + 1, 32], below `sizes["words"]`.
-      people: int32 [n_items + 1, 16]. genres: int32 [n_items + 1, 6].
-      years: int32 [n_items + 1, 1], of five years each.
+      people: int32 [n_items + 1, 16], each with a role.
+      kinds: int32 [n_items + 1, 7]: genres, and when it came out, in steps of five years.
       sizes: for each of these how many numbers there are, 0 included.
       coverage: share of films that have a text, people, and both.
     """
 
     words: IntArray
     people: IntArray
-    genres: IntArray
-    years: IntArray
+    kinds: IntArray
     sizes: dict[str, int]
     coverage: dict[str, float]
 
     @property
     def tables(self) -> dict[str, IntArray]:
-        """The four arrays by name."""
-        return {name: getattr(self, name) for name in ("words", "people", "genres", "years")}
+        """The three arrays by name."""
+        return {name: getattr(self, name) for name in KINDS_OF_FACTS}
 
     def renumbered(self, numbers: IntArray) -> FilmFacts:
         """The same facts in another order.
@@ -98,7 +98,9 @@ def load(data: MovieLens, folder: Path | None = None) -> FilmFacts:
         raise ValueError("Received items in another order, expected them sorted by title.")
     known = clicks.load(folder)
     years = np.array([int(text or 0) for text in known.values["year"]], np.int32)
-    return numbered(_joined(data.titles[1:]), data.titles[1:], known.genres, years[known.items[:, 1]])
+    return numbered(
+        _joined(data.titles[1:]), data.titles[1:], known.genres, years[known.items[:, 1]]
+    )
 
 
 def _joined(titles: Sequence[str]) -> Joined:
@@ -145,9 +147,7 @@ def _check(found: Joined, source: object) -> None:
         )
 
 
-def numbered(
-    found: Joined, titles: Sequence[str], genres: IntArray, years: IntArray
-) -> FilmFacts:
+def numbered(found: Joined, titles: Sequence[str], genres: IntArray, years: IntArray) -> FilmFacts:
     """Numbers for texts and people.
 
     Args:
@@ -157,19 +157,15 @@ def numbered(
     with_text = np.array([bool(text) for text in found.texts])
     with_people = np.array([bool(some) for some in found.people])
     people, n_people = _people(found.people)
-    steps = np.where(years, (years - years[1:].min()) // YEARS + 1, 0).astype(np.int32)
+    n_genres = int(genres.max()) + 1
+    steps = (years - years[1:].min()) // YEARS
+    kinds = np.hstack([np.where(years, n_genres + steps, 0)[:, None], genres]).astype(np.int32)
     texts = [f"{title[:-6]} {text}" for title, text in zip(titles, found.texts, strict=True)]
     return FilmFacts(
         words=words(texts, N_WORDS, WORDS),
         people=people,
-        genres=genres,
-        years=steps[:, None],
-        sizes={
-            "words": N_WORDS,
-            "people": n_people,
-            "genres": int(genres.max()) + 1,
-            "years": int(steps.max()) + 1,
-        },
+        kinds=kinds,
+        sizes={"words": N_WORDS, "people": n_people, "kinds": int(kinds.max()) + 1},
         coverage={
             "text": float(with_text.mean()),
             "people": float(with_people.mean()),
@@ -208,7 +204,10 @@ def words(texts: Sequence[str], n_words: int, most: int) -> IntArray:
 def _people(people: Sequence[Sequence[str]]) -> tuple[IntArray, int]:
     """Those with enough films, by number: the one with the most films of all is 1."""
     films = Counter(name for some in people for name in some)
-    known = sorted((name for name, n in films.items() if n >= FEWEST_FILMS), key=lambda name: (-films[name], name))
+    known = sorted(
+        (name for name, n in films.items() if n >= FEWEST_FILMS),
+        key=lambda name: (-films[name], name),
+    )
     number = {name: place for place, name in enumerate(known, 1)}
     table = np.zeros((len(people) + 1, PEOPLE), np.int32)
     for row, some in enumerate(people, 1):

@@ -1,8 +1,8 @@
 """Where facts about films come from: an npm package of overviews, a Python package of people.
 
 The overviews and keywords are those of The Movie Database, as the npm package has them; directors,
-writers and cast are Wikidata's (CC0), as `bokeh-sampledata` has them. Films are found by their title
-and year, since neither package has MovieLens' numbers.
+writers and cast are Wikidata's (CC0), as `bokeh-sampledata` has them. Films are found by their
+title and year, since neither package has MovieLens' numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ SHA256 = {
     DATABASE: "1d9c6a02e488d0354b2309e16130c58820a91ac2ce417e814c5964f9579a65ac",
 }
 ROLES = ("director", "writer", "cast")
-_ARTICLES = frozenset("the a an le la les l il lo i el los las un une der die das det den en".split())
+_ARTICLES = frozenset(
+    ("the", "a", "an", "le", "la", "les", "l", "il", "lo", "i", "el", "los", "las", "un", "une")
+) | {"der", "die", "das", "det", "den", "en"}
+_APOSTROPHE = "(?<!\\bl)['`\u2019]"  # which parts no word, but for that of l'avventura
 _LONGEST_FIELD = 1 << 20
 
 Film = tuple[str, int]  # a title as `spelled`, and its year
@@ -51,7 +54,7 @@ def spelled(title: str) -> str:
     name, comma, article = plain.rpartition(", ")
     if comma and article.strip("' ") in _ARTICLES:
         plain = name
-    words = re.findall(r"[a-z0-9]+", re.sub(r"(?<!\bl)['’`]", "", plain))  # l'avventura has two
+    words = re.findall(r"[a-z0-9]+", re.sub(_APOSTROPHE, "", plain))
     return " ".join(words[1:] if len(words) > 1 and words[0] in _ARTICLES else words)
 
 
@@ -188,7 +191,9 @@ def read_people(path: Path) -> dict[Film, tuple[str, ...]]:
     people: dict[Film, tuple[str, ...]] = {}
     connection = sqlite3.connect(path)
     try:
-        rows = connection.execute('SELECT Title, Year, Director, Writer, "Cast" FROM omdb ORDER BY ID')
+        rows = connection.execute(
+            'SELECT Title, Year, Director, Writer, "Cast" FROM omdb ORDER BY ID'
+        )
         for title, year, *named in rows:
             found = [
                 f"{role}: {name.strip()}"

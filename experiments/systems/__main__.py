@@ -15,17 +15,16 @@ from absl import app, flags, logging
 
 from experiments.files import replacing
 from experiments.stopping import StopRequest
-from experiments.systems import image
+from experiments.systems import fused_measuring, fused_running, image, multimodal
 from experiments.systems.running import record
 from experiments.systems.table import table
 from experiments.training import Stopped
 from tfcompress.report import text_of
 
 SYSTEMS = {one.name: one for one in (image.SYSTEM,)}
+NAMES = sorted([*SYSTEMS, multimodal.NAME])
 
-SYSTEM = flags.DEFINE_multi_enum(
-    "system", sorted(SYSTEMS), sorted(SYSTEMS), "What to run; by default all there are."
-)
+SYSTEM = flags.DEFINE_multi_enum("system", NAMES, NAMES, "What to run; by default all there are.")
 DATA = flags.DEFINE_string("data", None, "A folder with the data; by default they are fetched.")
 OUT = flags.DEFINE_string("out", "experiments/results/systems", "The folder for the records.")
 WORK = flags.DEFINE_string("work", "build/systems", "The folder for checkpoints and files.")
@@ -35,12 +34,14 @@ SEEDS = flags.DEFINE_multi_integer("seed", [0], "Trains once for each; may be gi
 def run(name: str, stop: StopRequest) -> None:
     """Runs one system, prints its table and writes its record."""
     folder = Path(DATA.value) if DATA.value else None
-    found: dict[str, Any] = record(
-        SYSTEMS[name], folder, SEEDS.value, Path(WORK.value) / name, stop
-    )
+    work, found, drawn = Path(WORK.value) / name, dict[str, Any](), table
+    if name == multimodal.NAME:
+        found, drawn = fused_running.record(folder, SEEDS.value, work, stop), fused_measuring.table
+    else:
+        found = record(SYSTEMS[name], folder, SEEDS.value, work, stop)
     with replacing(Path(OUT.value) / f"{name}.json") as file:
         file.write((json.dumps(found, indent=2) + "\n").encode())
-    print(text_of(table(found)))
+    print(text_of(drawn(found)))
 
 
 def main(argv: list[str]) -> None:
