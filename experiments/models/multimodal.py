@@ -1,7 +1,7 @@
 """A sequential recommender that knows items by their id and by what is known of them.
 
 An item's vector is the sum of what its towers say, each times a gate: a table of ids, and for each
-kind of facts (words, people, genres) a table, the mean of an item's rows, and two layers. In
+kind of facts (words, people, genres) a table, the sum of an item's rows, and two layers. In
 training some items are treated as if they had no id, others at every step, so that facts alone give
 a vector in the same space (Volkovs, Yu and Poutanen, "DropoutNet: Addressing Cold Start in
 Recommender Systems", NeurIPS 2017). Sharing the vectors between history and scores is SASRec's.
@@ -67,7 +67,7 @@ class MultimodalConfig(MobileConfig):
 
 @tf.keras.utils.register_keras_serializable(_PACKAGE)
 class Tower(tf.keras.layers.Layer):  # type: ignore[misc]
-    """What the facts of one kind say of an item: the mean of their rows, through two layers."""
+    """What the facts of one kind say of an item: their rows together, through two layers."""
 
     def __init__(
         self, rows: int, width: int, hidden: int, dim: int, dropout_rate: float, **kwargs: Any
@@ -86,9 +86,9 @@ class Tower(tf.keras.layers.Layer):  # type: ignore[misc]
         given = tf.cast(tf.not_equal(numbers, 0), tf.float32)
         rows = self.table(numbers) * tf.expand_dims(given, -1)
         count = tf.maximum(tf.reduce_sum(given, axis=1, keepdims=True), 1.0)
-        # The mean of a few rows is short: their root is what keeps its length.
-        mean = tf.reduce_sum(rows, axis=1) * tf.math.rsqrt(count)
-        inner = self.inner(self.drop_table(mean, training=training))
+        # Over the root of their number, a sum is as long for many rows as for few.
+        pooled = tf.reduce_sum(rows, axis=1) * tf.math.rsqrt(count)
+        inner = self.inner(self.drop_table(pooled, training=training))
         return self.outer(self.drop_inner(inner, training=training))
 
     def get_config(self) -> dict[str, Any]:

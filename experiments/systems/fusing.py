@@ -109,7 +109,7 @@ def logits_at(model: Multimodal, vectors: Any, windows: Any, places: Any, traini
 
 def scored(users: Any, vectors: Any) -> Any:
     """Scores of items, padding's far below: [n, dim] and [items + 1, dim] → [n, items + 1]."""
-    padding = tf.one_hot(0, tf.shape(vectors)[0], on_value=MASKED)
+    padding = tf.one_hot(0, vectors.shape[0], on_value=MASKED)
     return tf.matmul(users, vectors, transpose_b=True) + padding
 
 
@@ -135,7 +135,9 @@ class FusingLearner(tf.keras.Model):  # type: ignore[misc]
         draw = self._subject.draw(windows)
         with tf.GradientTape() as tape:
             facts = self._subject.warm_facts()
-            vectors, _ = self.network.vectors(facts, draw.known, training=True)
+            # Without facts, an item that is not known by its id is not known at all.
+            known = draw.known if self.network.config.facts else tf.ones_like(draw.known)
+            vectors, _ = self.network.vectors(facts, known, training=True)
             logits = logits_at(self.network, vectors, windows, draw.places, training=True)
             loss = loss_where_known(wanted(windows, draw), logits)
         variables = self.network.trainable_variables

@@ -76,9 +76,7 @@ def sizes(of: Fusing, alone: Alone) -> MultimodalConfig:
 
 TEACHER = Alone("teacher")
 BASELINES = (Alone("id_only", facts=False), Alone("content_only", ids=False))
-TEACHING = TrainingConfig(
-    seed=0, batch=128, epochs=8, peak_learning_rate=4e-3, warmup_steps=100, xla=True
-)
+TEACHING = TrainingConfig(seed=0, batch=128, epochs=8, peak_learning_rate=4e-3, warmup_steps=100)
 
 TRUNK = tfc.by_name("attend") | tfc.by_name("projection") | tfc.by_name("reader")
 TRUNK = TRUNK | tfc.by_name("writer") | tfc.by_name("ff1") | tfc.by_name("ff2")
@@ -96,9 +94,7 @@ SPEC = tfc.Spec(
         tfc.rule(TRUNK, _CLIPPED),
     ]
 )
-_TRAINING = TrainingConfig(
-    seed=0, batch=128, epochs=4, peak_learning_rate=2e-3, warmup_steps=100, xla=True
-)
+_TRAINING = TrainingConfig(seed=0, batch=128, epochs=4, peak_learning_rate=2e-3, warmup_steps=100)
 WITHOUT = CrossModal(
     name="without_cross_modal", specs=(SPEC,), training=_TRAINING, temperature=1.0, weight=0.7
 )
