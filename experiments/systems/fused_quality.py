@@ -82,15 +82,8 @@ def qualities(score: Scorer, subject: Fusing, split: movielens.Split) -> dict[st
       warm: the last event with a warm item, among all items. cold: that with a cold item, among all
       items. among_cold: the same, among the split's cold items.
     """
-    warm, cold = (
-        subject.data.asked_warm(split, subject.length),
-        subject.data.asked_cold(split, subject.length),
-    )
-    others = np.setdiff1d(
-        np.arange(1, subject.data.whole.n_items + 1), subject.data.cold_items(split)
-    )
-    among = [np.union1d(seen, others) for seen in cold.seen]
-    found = _ranks(score, cold, [cold.seen, among])
+    warm, cold, others = subject.asked[split]
+    found = _ranks(score, cold, [cold.seen, others])
     ranks = (*_ranks(score, warm, [warm.seen]), *found)
     return {name: ranking.ndcg(one, K) for name, one in zip(QUESTIONS, ranks, strict=True)}
 

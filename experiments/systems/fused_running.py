@@ -131,7 +131,7 @@ def titles(subject: Fusing) -> Sequence[str]:
 
 def calls(subject: Fusing) -> dict[str, list[dict[str, npt.NDArray[np.int32]]]]:
     """Inputs of a few calls by signature, none of which are from the test split."""
-    history = subject.data.asked_warm("validation", subject.length).history[:N_CALLS]
+    history = subject.asked["validation"].warm.history[:N_CALLS]
     candidates = np.arange(1, subject.data.n_warm + 1, dtype=np.int32)
     items = subject.data.cold_items("validation")[:N_CALLS]
     tables = subject.facts.tables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 import tfcompress as tfc
 from experiments.data import movielens
-from experiments.data.cold import ColdStart
+from experiments.data.cold import Asked, ColdStart
 from experiments.data.film_facts import FilmFacts
 from experiments.models import tf
 from experiments.models.multimodal import Multimodal
@@ -30,6 +30,20 @@ class Draw(NamedTuple):
 
     known: Any
     places: Any
+
+
+class Questions(NamedTuple):
+    """What is asked of a model.
+
+    Attributes:
+      warm: each user's event with a warm item.
+      cold: each user's event with a cold item.
+      others: for each example of `cold` all items but the split's cold ones that were not seen.
+    """
+
+    warm: Asked
+    cold: Asked
+    others: Sequence[npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,19 @@ class Fusing:
     def windows(self) -> npt.NDArray[np.int32]:
         """What there is to train on: int32 [n, length + 1]."""
         return movielens.windows(self.data.warm, self.length)
+
+    @cached_property
+    def asked(self) -> Mapping[movielens.Split, Questions]:
+        """What is asked of a model, by split."""
+        return {split: self._asked(split) for split in ("validation", "test")}
+
+    def _asked(self, split: movielens.Split) -> Questions:
+        warm, cold = (
+            ask(split, self.length) for ask in (self.data.asked_warm, self.data.asked_cold)
+        )
+        items = np.arange(1, self.data.whole.n_items + 1)
+        others = np.setdiff1d(items, self.data.cold_items(split))
+        return Questions(warm, cold, [np.union1d(seen, others) for seen in cold.seen])
 
     @cached_property
     def all_facts(self) -> Mapping[str, Any]:
