@@ -97,7 +97,7 @@ def test_an_altered_package_is_refused_and_nothing_is_kept(monkeypatch, tmp_path
 def facts():
     joined = Joined(("a space horror", "", "space dreams"), (("x", "y"), ("x",), ("x", "z")))
     genres = np.array([[0, 0], [1, 2], [2, 0], [1, 0]], np.int32)
-    titles = ["Alien (1979)", "Nobody (1980)", "Solaris (1972)"]
+    titles = ["Alien (1979)", "Quest (1980)", "Solaris (1972)"]
     return numbered(joined, titles, genres, np.array([0, 1979, 1980, 1972], np.int32))
 
 
