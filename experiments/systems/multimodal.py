@@ -55,7 +55,7 @@ def subject(folder: Path | None) -> Fusing:
     data = movielens.load(folder)
     cold = cold_start(data)
     facts = film_facts.load(data, folder).renumbered(cold.old_numbers)
-    return Fusing(cold, facts, length=48, positions=2048, without_id=0.2)
+    return Fusing(cold, facts, length=48, positions=1024, without_id=0.2)
 
 
 def sizes(of: Fusing, alone: Alone) -> MultimodalConfig:
@@ -76,7 +76,7 @@ def sizes(of: Fusing, alone: Alone) -> MultimodalConfig:
 
 TEACHER = Alone("teacher")
 BASELINES = (Alone("id_only", facts=False), Alone("content_only", ids=False))
-TEACHING = TrainingConfig(seed=0, batch=128, epochs=8, peak_learning_rate=4e-3, warmup_steps=100)
+TEACHING = TrainingConfig(seed=0, batch=64, epochs=8, peak_learning_rate=3e-3, warmup_steps=100)
 
 TRUNK = tfc.by_name("attend") | tfc.by_name("projection") | tfc.by_name("reader")
 TRUNK = TRUNK | tfc.by_name("writer") | tfc.by_name("ff1") | tfc.by_name("ff2")
@@ -94,7 +94,7 @@ SPEC = tfc.Spec(
         tfc.rule(TRUNK, _CLIPPED),
     ]
 )
-_TRAINING = TrainingConfig(seed=0, batch=128, epochs=4, peak_learning_rate=2e-3, warmup_steps=100)
+_TRAINING = TrainingConfig(seed=0, batch=64, epochs=3, peak_learning_rate=2e-3, warmup_steps=100)
 WITHOUT = CrossModal(
     name="without_cross_modal", specs=(SPEC,), training=_TRAINING, temperature=1.0, weight=0.7
 )
