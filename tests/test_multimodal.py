@@ -15,7 +15,7 @@ from experiments.models.multimodal import MultimodalConfig, built, folded
 from experiments.systems import fused_running, multimodal
 from experiments.systems.fused_measuring import POPULARITY, table
 from experiments.systems.fused_quality import file_scorer, model_scorer, qualities
-from experiments.systems.fused_running import FusedRun, Plan
+from experiments.systems.fused_running import FusedRun, Trainings
 from experiments.systems.fusing import Fusing, share_of_variance, taught_on
 from experiments.systems.multimodal import Alone
 from experiments.training import TrainingConfig
@@ -139,8 +139,8 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(work):
-    plan = Plan(BRIEF, multimodal.BASELINES[:1], WAYS[-1:])
-    return fused_running.record(None, [3], work, plan=plan, load=lambda folder: SUBJECT)
+    trainings = Trainings(BRIEF, multimodal.BASELINES[:1], WAYS[-1:])
+    return fused_running.record(None, [3], work, trainings=trainings, load=lambda folder: SUBJECT)
 
 
 def test_a_record_has_all_models_on_warm_and_cold_films(found, work):
@@ -160,7 +160,7 @@ def test_a_record_has_all_models_on_warm_and_cold_films(found, work):
 
 
 def test_a_file_scores_as_its_model(found, work):
-    run = FusedRun(SUBJECT, Plan(BRIEF, (), WAYS), 3, work / "seed-3", stop=lambda: True)
+    run = FusedRun(SUBJECT, Trainings(BRIEF, (), WAYS), 3, work / "seed-3", stop=lambda: True)
     teacher = run.alone(multimodal.TEACHER).network
     history = SUBJECT.data.asked_cold("test", 8).history[:4]
     by_file = file_scorer(work / "seed-3" / "teacher" / "model.tflite", SUBJECT)(history)

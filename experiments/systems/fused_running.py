@@ -34,7 +34,7 @@ N_CALLS = 8
 
 
 @dataclass(frozen=True)
-class Plan:
+class Trainings:
     """What is trained, and how long.
 
     Attributes:
@@ -47,7 +47,7 @@ class Plan:
     ways: Sequence[CrossModal]
 
 
-PLAN = Plan(multimodal.TEACHING, multimodal.BASELINES, multimodal.WAYS)
+TRAININGS = Trainings(multimodal.TEACHING, multimodal.BASELINES, multimodal.WAYS)
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class FusedRun:
     """One seed's run.
 
     Attributes:
-      subject: the data. plan: what is trained.
+      subject: the data. trainings: what is trained.
       seed: of weights, order and what is drawn.
       work: a folder; its checkpoints are what an earlier run has done.
       stop: asked between two steps.
     """
 
     subject: Fusing
-    plan: Plan
+    trainings: Trainings
     seed: int
     work: Path
     stop: Callable[[], bool]
@@ -77,7 +77,9 @@ class FusedRun:
         tf.keras.utils.set_random_seed(self.seed)
         network = built(multimodal.sizes(self.subject, model))
         learner = FusingLearner(network, self.subject)
-        trained = self._trained(learner, network, self.plan.teaching, model.name, asdict(model))
+        trained = self._trained(
+            learner, network, self.trainings.teaching, model.name, asdict(model)
+        )
         return replace(trained, network=folded(network, self.subject.warm_facts()))
 
     def student(self, teacher: Multimodal, way: CrossModal) -> Trained:
@@ -104,9 +106,11 @@ class FusedRun:
 
     def all(self) -> dict[str, Trained]:
         """Everything trained, by name: the teacher, the models beside it, and the students."""
-        models = {one.name: self.alone(one) for one in (multimodal.TEACHER, *self.plan.baselines)}
+        models = {
+            one.name: self.alone(one) for one in (multimodal.TEACHER, *self.trainings.baselines)
+        }
         teacher = models[TEACHER].network
-        return models | {way.name: self.student(teacher, way) for way in self.plan.ways}
+        return models | {way.name: self.student(teacher, way) for way in self.trainings.ways}
 
     def exported(self, models: Mapping[str, Trained]) -> Files:
         """Their files, in folders of their names."""
@@ -147,7 +151,7 @@ def record(
     seeds: Sequence[int],
     work: Path,
     stop: Callable[[], bool] = lambda: False,
-    plan: Plan = PLAN,
+    trainings: Trainings = TRAININGS,
     load: Callable[[Path | None], Fusing] = multimodal.subject,
 ) -> dict[str, Any]:
     """Trains what is not trained yet, exports all files and measures them; see `running.record`.
@@ -159,13 +163,13 @@ def record(
     if not seeds or len(set(seeds)) != len(seeds):
         raise ValueError(f"Received seeds={list(seeds)}, expected at least one, each once.")
     subject, begun = load(folder), time.monotonic()
-    runs = [FusedRun(subject, plan, seed, work / f"seed-{seed}", stop) for seed in seeds]
+    runs = [FusedRun(subject, trainings, seed, work / f"seed-{seed}", stop) for seed in seeds]
     trained = [run.all() for run in runs]
     files = [run.exported(models) for run, models in zip(runs, trained, strict=True)]
     rows = measured(subject, files, calls(subject))
     for row in rows[1:]:
         row["training"] = [models[row["way"]].record for models in trained]
-    for way in plan.ways:
+    for way in trainings.ways:
         next(row for row in rows if row["way"] == way.name).update(way.to_data())
     shipped = rows[-1] | {"reached": {}}
     training = sum(one.record["seconds"] for models in trained for one in models.values())
