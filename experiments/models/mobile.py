@@ -213,9 +213,15 @@ class MobileSASRec(Retriever):
 
     def hidden(self, history: Tensor, rows: int | None = None, training: bool = False) -> Tensor:
         """See `Retriever.hidden`."""
+        return self.read(self._looked_up(history), history, rows, training)
+
+    def read(
+        self, vectors: Tensor, history: Tensor, rows: int | None = None, training: bool = False
+    ) -> Tensor:
+        """`hidden` of events whose items have these vectors, float32 [B, length, dim]."""
         place = places(history)
         late = lateness(place)
-        x = self._looked_up(history) + self.position_table(place)
+        x = vectors + self.position_table(place)
         # The mean of an item's row is its bias, and none of the trunk's concern.
         x = self.drop(x - tf.reduce_mean(x, axis=-1, keepdims=True), training=training)
         for block in self.mixing:

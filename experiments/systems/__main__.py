@@ -19,7 +19,16 @@ from rich.table import Table
 
 from experiments.files import replacing
 from experiments.stopping import StopRequest
-from experiments.systems import image, online, online_table, page, recommender
+from experiments.systems import (
+    fused_measuring,
+    fused_running,
+    image,
+    multimodal,
+    online,
+    online_table,
+    page,
+    recommender,
+)
 from experiments.systems.running import record
 from experiments.systems.table import table
 from experiments.training import Stopped
@@ -41,9 +50,11 @@ class Entry:
     draw: Callable[[Mapping[str, Any], Path], None] | None = None
 
 
-SYSTEMS = {
-    one.name: Entry(partial(record, one), table) for one in (image.SYSTEM, recommender.SYSTEM)
-} | {online.NAME: Entry(online.record, online_table.table, online_table.draw)}
+HEADLINED = (image.SYSTEM, recommender.SYSTEM)
+SYSTEMS = {one.name: Entry(partial(record, one), table) for one in HEADLINED} | {
+    multimodal.NAME: Entry(fused_running.record, fused_measuring.table),
+    online.NAME: Entry(online.record, online_table.table, online_table.draw),
+}
 
 SYSTEM = flags.DEFINE_multi_enum(
     "system", sorted(SYSTEMS), sorted(SYSTEMS), "What to run; by default all there are."

@@ -103,16 +103,28 @@ class Run:
             Validation(lambda: self.subject.validated(network), self.subject.deciding),
             made,
         )
-        trainer.run(self.stop)
-        learner.set_weights(trainer.progress.best)
-        progress = trainer.progress
-        record = {
-            "training": asdict(config),
-            "best_epoch": progress.best_epoch,
-            "seconds": round(progress.seconds, 1),
-            "validation": progress.curve,
-        }
-        return Trained(network, record)
+        return finished(trainer, network, self.stop)
+
+
+def finished(trainer: Trainer, network: Any, stop: Callable[[], bool]) -> Trained:
+    """Trains a network to the end; it has the weights of its best epoch then.
+
+    Args:
+      trainer: of a learner that holds the network. stop: asked between two steps.
+
+    Raises:
+      Stopped: when stopped; the state is saved.
+    """
+    trainer.run(stop)
+    progress = trainer.progress
+    trainer.model.set_weights(progress.best)
+    record = {
+        "training": asdict(trainer.config),
+        "best_epoch": progress.best_epoch,
+        "seconds": round(progress.seconds, 1),
+        "validation": progress.curve,
+    }
+    return Trained(network, record)
 
 
 def taught_on(subject: Subject) -> Any:
