@@ -95,14 +95,20 @@ def _restore(path: Path) -> tuple[Judged, Judged]:
     return train, test
 
 
-def _check(found: tuple[Judged, Judged], source: object) -> None:
+def fingerprint(found: tuple[Judged, Judged]) -> str:
+    """The SHA-256 of all arrays of both parts."""
     whole = hashlib.sha256()
     for part in found:
         for array in part.arrays().values():
             whole.update(array.tobytes())
-    if whole.hexdigest() != CONTENT_SHA256:
+    return whole.hexdigest()
+
+
+def _check(found: tuple[Judged, Judged], source: object) -> None:
+    content = fingerprint(found)
+    if content != CONTENT_SHA256:
         raise DataError(
             f"{source} holds {[len(part) for part in found]} queries, content sha256 "
-            f"{whole.hexdigest()}; expected 43 and 43, content sha256 {CONTENT_SHA256}. It is cut "
+            f"{content}; expected 43 and 43, content sha256 {CONTENT_SHA256}. It is cut "
             "off or altered: get it again."
         )

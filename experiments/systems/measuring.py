@@ -129,7 +129,7 @@ def reached(found: Mapping[str, Any], goal: Goal) -> dict[str, bool]:
     >>> reached(row, Goal(size_reduction=0.92, speedup=2.0, quality_loss=0.003))
     {'size_reduction': True, 'speedup': False, 'quality': True}
     """
-    lost = -found["quality_difference"]
+    lost = -found["quality_difference"] / (found["quality_teacher"] if goal.relative else 1)
     verdict = {
         "size_reduction": found["size_reduction"] >= goal.size_reduction,
         "speedup": found["speedup"] >= goal.speedup,

@@ -129,7 +129,9 @@ class Factorize(Technique):
         return chosen if form.inputs is None else Fitted(chosen, form.inputs)
 
     def _matrix(self, layer: Any) -> Any:
-        return layer.table if isinstance(layer, MappedEmbedding) else self._kind(layer).matrix(layer)
+        return (
+            layer.table if isinstance(layer, MappedEmbedding) else self._kind(layer).matrix(layer)
+        )
 
     def _kind(self, layer: Any) -> Kind:
         return KINDS[type(layer)](self.conv)
