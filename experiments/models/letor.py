@@ -69,11 +69,12 @@ class SearchRanker(tfrs.Model):  # type: ignore[misc]
 
         Args:
           lists: all their documents one behind the other: `features` float32 `[n, features]`,
-            `documents` and `queries` int32 `[n]`, and how long each list is, `lengths` `[lists]`.
+            `documents` and `queries` int32 `[n]`; and where those of each list are among them,
+            `places` int32 `[lists, longest]`, -1 behind its end.
           training: whether dropout and the batch's own statistics are used.
         """
         scores = self.score(lists["features"], lists["documents"], lists["queries"], training)
-        return padded(scores, lists["lengths"], NOWHERE)
+        return padded(scores, lists["places"], NOWHERE)
 
     def score(
         self, features: Tensor, documents: Tensor, queries: Tensor, training: bool = False
@@ -130,13 +131,14 @@ def moments(features: Any) -> tuple[Any, Any]:
     return mean, np.where(deviation > 0, deviation, 1.0)
 
 
-def padded(values: Tensor, lengths: Tensor, filler: float) -> Tensor:
-    """Lists one behind the other `[n]`, put side by side: `[lists, longest]`.
+def padded(values: Tensor, places: Tensor, filler: float) -> Tensor:
+    """The values `[n]` at places int32 `[lists, longest]`; the filler where those are negative.
 
-    >>> padded(tf.constant([1.0, 2.0, 3.0]), tf.constant([1, 2]), PADDING).numpy().tolist()
-    [[1.0, -1.0], [2.0, 3.0]]
+    >>> padded(tf.constant([1.0, 2.0, 3.0]), tf.constant([[0, -1], [1, 2]]), PADDING).numpy()
+    array([[ 1., -1.],
+           [ 2.,  3.]], dtype=float32)
     """
-    return tf.RaggedTensor.from_row_lengths(values, lengths).to_tensor(filler)
+    return tf.where(places < 0, filler, tf.gather(values, tf.maximum(places, 0)))
 
 
 def tower(features: Any, widths: Sequence[int], dropout: float) -> Any:

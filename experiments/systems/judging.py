@@ -116,11 +116,12 @@ class Ranked:
     def _lists(self, split: Tensors, rows: Any) -> tuple[Tensors, Any]:
         starts = tf.gather(split["starts"], rows)
         lengths = tf.gather(split["starts"], rows + 1) - starts
-        places = tf.ragged.range(starts, starts + lengths).flat_values
-        lists = {name: tf.gather(split[name], places) for name in ("features", "documents")}
+        documents = tf.ragged.range(starts, starts + lengths).flat_values
+        lists = {name: tf.gather(split[name], documents) for name in ("features", "documents")}
         lists["queries"] = tf.repeat(tf.gather(split["queries"], rows), lengths)
-        lists["lengths"] = lengths
-        return lists, padded(tf.gather(split["relevance"], places), lengths, PADDING)
+        ends = tf.cumsum(lengths)
+        lists["places"] = tf.ragged.range(ends - lengths, ends).to_tensor(-1)
+        return lists, padded(tf.gather(split["relevance"], documents), lists["places"], PADDING)
 
     @cached_property
     def _train(self) -> Tensors:
