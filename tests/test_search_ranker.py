@@ -110,7 +110,7 @@ def test_a_long_list_is_asked_in_several_calls(subject):
     split = subject.data.test
     query = int(split.lengths.argmax())
     calls = subject._calls_of(split, query)
-    assert len(calls) == -(-split.lengths[query] // LIST) == 3 - (split.lengths[query] <= 2 * LIST)
+    assert len(calls) == -(-split.lengths[query] // LIST) > 1
     features = np.concatenate([call["features"] for call in calls])
     own = split.features[split.starts[query] : split.starts[query + 1]]
     np.testing.assert_array_equal(features[: len(own)], own)

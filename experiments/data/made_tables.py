@@ -60,7 +60,7 @@ def hashed(ids: npt.NDArray[np.integer], rows: int) -> npt.NDArray[np.int32]:
       ids: whole numbers from 0. rows: of the table.
 
     >>> hashed(np.array([0, 1, 2]), rows=1000).tolist()
-    [0, 0, 0]
+    [535, 465, 110]
     """
     mixed = np.asarray(ids).astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
