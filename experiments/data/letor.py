@@ -47,7 +47,7 @@ class Judgements:
     test: Judged
 
     def described(self) -> dict[str, Any]:
-        """What a record says of it: queries, documents, and test queries without a relevant one."""
+        """What a record says of it: how many queries and documents each split has."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         queries = {name: len(split) for name, split in splits.items()}
         documents = {f"{name}_documents": len(split.relevance) for name, split in splits.items()}
