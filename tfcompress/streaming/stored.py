@@ -12,6 +12,9 @@ from tfcompress.streaming.chunks import Array, Table, release, row_slices
 from tfcompress.streaming.factors import Projected, streamed_factors
 
 
+_AT_ONCE = 64  # rows; reading one may bring two megabytes of pages around it, until given back
+
+
 class StoredTable:
     """A table `[rows, columns]` of floats, read a few rows at a time.
 
@@ -86,8 +89,9 @@ class StoredTable:
                 "rows; expected them to be rows of it."
             )
         if self._numbered:
-            return self[wanted][places]
-        found = [self[int(one) : int(one) + 1] for one in wanted]
+            found = [self[wanted[i : i + _AT_ONCE]] for i in range(0, len(wanted), _AT_ONCE)]
+        else:
+            found = [self[int(one) : int(one) + 1] for one in wanted]
         return np.concatenate([np.empty((0, self.shape[1]), np.float32), *found])[places]
 
     @property
