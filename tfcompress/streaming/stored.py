@@ -11,7 +11,6 @@ from tfcompress.errors import SpecError
 from tfcompress.streaming.chunks import Array, Table, release, row_slices
 from tfcompress.streaming.factors import Projected, streamed_factors
 
-
 _AT_ONCE = 64  # rows; reading one may bring two megabytes of pages around it, until given back
 
 
