@@ -73,7 +73,8 @@ class Ranked:
     tables: Tables
     made: Callable[[Array], Any]
     noise: float
-    deciding: str = field(default="log_likelihood", init=False)  # finer than NDCG of few queries
+    # Not the loss, whose best epoch is an early one: NDCG goes on rising behind it.
+    deciding: str = field(default=f"NDCG@{K}", init=False)
     metric: str = field(default=f"NDCG@{K}", init=False)
     signature: str = field(default="score", init=False)
 
@@ -155,14 +156,14 @@ class Ranked:
         return TASK(labels=wanted, predictions=logits)
 
     def validated(self, network: Any) -> dict[str, float]:
-        """NDCG, and the loss with its sign turned."""
+        """NDCG, and the list-wise loss."""
         split, found, losses = self.data.validation, [], []
         for query in answerable(split):
             lists, wanted = self._lists(self._validation, tf.constant([query]))
             logits = network(lists)
             losses.append(float(self.loss(wanted, logits)))
             found.append(ndcg(logits.numpy()[0], wanted.numpy()[0]))
-        return {self.metric: float(np.mean(found)), self.deciding: -float(np.mean(losses))}
+        return {self.metric: float(np.mean(found)), "validation_loss": float(np.mean(losses))}
 
     def signatures(self) -> Mapping[str, tfc.Signature]:
         """`score`: features, rows of documents and that of the query to scores `[LIST]`."""
