@@ -1,6 +1,7 @@
 """Tables that stay in their files: what Keras computes with, and the file that is streamed."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -111,6 +112,59 @@ def test_the_best_rows_are_those_of_numpy_on_the_files_own_table(name, path, tmp
     np.testing.assert_allclose(found["scores"][0], np.sort(scores[0])[::-1][:20], rtol=1e-5)
 
 
+@pytest.mark.parametrize("grid", [None, tfc.Quantize(4, tfc.PerBlock(32)), tfc.Quantize(8)])
+def test_a_factorized_table_is_the_best_of_its_rank_and_streamed(grid, rows, path, tmp_path):
+    model = built(tfc.MappedEmbedding(path), None)
+    techniques = [tfc.Factorize(32)] if grid is None else [tfc.Factorize(32), grid]
+    spec = tfc.Spec([tfc.rule(tfc.by_name("items"), *techniques)])
+    (planned,) = (row for row in tfc.plan(model, spec).layers if row.path == "items")
+    student = tfc.apply(model, spec)
+    assert student.items.form("items").bytes == planned.after.bytes
+    u, s, v = np.linalg.svd(rows, full_matrices=False)
+    best = (u[:, :32] * s[:32]) @ v[:32]
+    lost = 1e-4 if grid is None else 0.12 if grid.bits == 4 else 0.01
+    found = student.items(np.arange(ROWS)).numpy()
+    assert np.linalg.norm(found - best) <= lost * np.linalg.norm(best)
+    made = tfc.export(student, tmp_path / "m", SIGNATURES, {key: [ASKED] for key in SIGNATURES})
+    lite = tfc.LiteModel(made.model)
+    vector = lite.run("recommend", ASKED)["vector"]
+    np.testing.assert_allclose(vector, student(ASKED["ids"]), atol=1e-5)
+    scores, expected = lite.run("score", ASKED)["scores"], score(student, ASKED["ids"])["scores"]
+    # LiteRT rounds what it multiplies with a table in few bits to 8 bits.
+    assert np.abs(scores - expected).max() <= 0.01 * np.abs(expected).max()
+    assert made.report["layers"][0]["bytes"] == planned.after.bytes
+    assert tfc.Spec.from_json((tmp_path / "m" / "spec.json").read_text()) == spec
+
+
+def test_a_factorized_table_survives_its_config(path):
+    layer = tfc.MappedEmbedding(path).factorized(8).quantized(tfc.layers.FakeQuantizer(4, 0))
+    again = tfc.MappedEmbedding.from_config(json.loads(json.dumps(layer.get_config())))
+    ids = np.array([[1, 7], [0, ROWS - 1]])
+    np.testing.assert_array_equal(again(ids), layer(ids))
+    assert (again.output_dim, again.table.shape) == (WIDTH, (ROWS, 8))
+    with pytest.raises(tfc.SpecError, match=r"expected \[64, width\]"):
+        tfc.MappedEmbedding(path, right=np.eye(8))
+
+
+def test_ranks_of_a_mapped_table_are_chosen_as_of_any_other(path):
+    def planned(*techniques, of=None):
+        model = of or built(tfc.MappedEmbedding(path), None)
+        return tfc.plan(model, tfc.Spec([tfc.rule(tfc.by_name("items"), *techniques)])).layers[0]
+
+    size = 4 * 16 * (ROWS + WIDTH)
+    for rank in (16, tfc.Fraction(0.25), tfc.ByteBudget(size)):
+        assert planned(tfc.Factorize(rank)).after.bytes == size
+    assert planned(tfc.Factorize(tfc.KeptEnergy(0.5))).after.bytes < 2 * ROWS * WIDTH * 1.1
+    assert "would not be smaller" in planned(tfc.Factorize(WIDTH)).skipped[0]
+    seen = planned(tfc.Factorize(8), tfc.Prune(0.5))
+    assert len(seen.steps) == 1 and "it has no weights" in seen.skipped[0]
+    once = tfc.apply(
+        built(tfc.MappedEmbedding(path), None),
+        tfc.Spec([tfc.rule(tfc.by_name("items"), tfc.Factorize(8))]),
+    )
+    assert "compressed already" in planned(tfc.Factorize(4), of=once).skipped[0]
+
+
 def test_a_model_is_saved_with_the_place_of_its_table(path, tmp_path):
     layer = tfc.MappedEmbedding(path).quantized(tfc.layers.FakeQuantizer(4, 0))
     again = tfc.MappedEmbedding.from_config(layer.get_config())
@@ -123,7 +177,7 @@ def test_a_model_is_saved_with_the_place_of_its_table(path, tmp_path):
         StoredTable.from_data(layer.get_config()["table"])
 
 
-def test_only_quantize_is_for_a_mapped_table(path):
+def test_what_needs_weights_is_not_for_a_mapped_table(path):
     model = built(tfc.MappedEmbedding(path), None)
 
     def skipped(technique):

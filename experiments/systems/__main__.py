@@ -28,6 +28,7 @@ from experiments.systems import (
     online_table,
     page,
     recommender,
+    search_ranker,
 )
 from experiments.systems.running import record
 from experiments.systems.table import table
@@ -50,7 +51,7 @@ class Entry:
     draw: Callable[[Mapping[str, Any], Path], None] | None = None
 
 
-HEADLINED = (image.SYSTEM, recommender.SYSTEM)
+HEADLINED = (image.SYSTEM, recommender.SYSTEM, search_ranker.SYSTEM)
 SYSTEMS = {one.name: Entry(partial(record, one), table) for one in HEADLINED} | {
     multimodal.NAME: Entry(fused_running.record, fused_measuring.table),
     online.NAME: Entry(online.record, online_table.table, online_table.draw),

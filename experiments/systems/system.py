@@ -82,12 +82,14 @@ class Goal:
       speedup: how many times as fast on one thread.
       quality_loss: how much lower the quality may be.
       multiply_adds_reduction: share of the multiply-adds that is saved; None: any.
+      relative: whether `quality_loss` is a share of the teacher's quality.
     """
 
     size_reduction: float
     speedup: float
     quality_loss: float
     multiply_adds_reduction: float | None = None
+    relative: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def _asked(goal: Mapping[str, Any]) -> list[str]:
         f"-{goal['size_reduction']:.1%}",
         f"{goal['speedup']:.2f}x",
         "any" if work is None else f"-{work:.1%}",
-        f"{-goal['quality_loss']:+.4f}",
+        f"-{goal['quality_loss']:.1%}" if goal["relative"] else f"{-goal['quality_loss']:+.4f}",
         "",
     ]
 

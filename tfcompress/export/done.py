@@ -78,8 +78,8 @@ def done_to(layer: Any) -> tuple[Technique, ...]:
         found.append(_share(inner))
     if isinstance(inner, TieredEmbedding):
         found.append(Tier(fine=inner.fine / inner.input_dim, wide=inner.wide))
-    if isinstance(inner, MappedEmbedding) and inner.quantizer is not None:
-        found.append(_quantize(inner.quantizer))
+    if isinstance(inner, MappedEmbedding):
+        found += _mapped(inner)
     if isinstance(layer, Compressed) and layer.transforms:
         for transform in next(iter(layer.transforms.values())):
             if isinstance(transform, Mask):
@@ -91,6 +91,11 @@ def done_to(layer: Any) -> tuple[Technique, ...]:
     if isinstance(layer, Integer):
         found.append(QuantizeActivations(observer=layer.observer))
     return tuple(found)
+
+
+def _mapped(layer: MappedEmbedding) -> list[Technique]:
+    factors = [] if layer.right is None else [Factorize(len(layer.right))]
+    return [*factors, *([] if layer.quantizer is None else [_quantize(layer.quantizer)])]
 
 
 def _prune(mask: Mask) -> Prune:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfcompress.keras import keras, tf
-from tfcompress.layers import Compressed, FakeQuantizer, MappedEmbedding
+from tfcompress.layers import Compressed, FactorizedEmbedding, FakeQuantizer, MappedEmbedding
 from tfcompress.layers.grid import levels, stored_bits
 from tfcompress.streaming import magnitudes
 from tfcompress.surgery import Replacements, copy_model, replace_layers, walk
@@ -75,7 +75,7 @@ def stand_in_values(layer: MappedEmbedding, rows: int, seed: int) -> Array:
     """Random rows `[rows, width]` of about the size of the table's."""
     first = layer.table[0 : min(_SAMPLE, layer.input_dim)]
     size = magnitudes(first)[1] or 1.0
-    values = np.random.default_rng(seed).normal(0.0, size, (rows, layer.output_dim))
+    values = np.random.default_rng(seed).normal(0.0, size, (rows, layer.table.shape[1]))
     grid = layer.quantizer
     if grid is not None and grid.channel_axis is None:
         # The largest code is in it, so that the quantizer of the file sees the whole grid.
@@ -92,7 +92,7 @@ def with_stand_ins(
     Args:
         model: one that has the tables, or stand-ins for them.
         mapped: the tables by path.
-        values: rows `[rows, width]` of a stand-in by path.
+        values: rows `[rows, width]` of a stand-in by path, or of its left factor.
     """
     new = copy_model(model)
     at = {held.path: held.layer for held in walk(new)}
@@ -103,7 +103,12 @@ def with_stand_ins(
 
 
 def _stand_in(layer: MappedEmbedding, rows: Array) -> Any:
-    table = keras.layers.Embedding(*rows.shape, mask_zero=layer.mask_zero, name=layer.name)
+    common = {"mask_zero": layer.mask_zero, "name": layer.name}
+    if layer.right is None:
+        table = keras.layers.Embedding(*rows.shape, **common)
+    else:
+        table = FactorizedEmbedding(len(rows), layer.output_dim, rows.shape[1], **common)
     table.build((None,))
-    table.set_weights([rows])
-    return Compressed(table, {"embeddings": [layer.quantizer]}) if layer.quantizer else table
+    table.set_weights([rows] if layer.right is None else [rows, layer.right])
+    name = "embeddings" if layer.right is None else "left"
+    return Compressed(table, {name: [layer.quantizer]}) if layer.quantizer else table

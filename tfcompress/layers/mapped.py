@@ -25,7 +25,8 @@ class MappedEmbedding(TableLayer):
 
     It holds no weights and is not trained. Rows are read where they are looked up, scores
     (`tfcompress.scores(vectors, layer)`, `tfcompress.top_k`) chunk by chunk, and `export` streams
-    the table into the file. `Quantize` puts it on a grid, which then both Keras and the file
+    the table into the file. `Factorize` makes it the product of two factors, of which the tall one
+    is computed where it is read; `Quantize` puts it on a grid, which then both Keras and the file
     compute with. So a table of any size ships in little memory, also one that is larger than what
     TFLite's converter can take (2 GB).
 
@@ -34,9 +35,10 @@ class MappedEmbedding(TableLayer):
             `streaming.StoredTable`. A model is saved with the place of the file, not with the rows.
         quantizer: the grid; None: the table is stored in float32.
         mask_zero: as for Embedding.
+        right: float `[rank, width]`: rows are those of the table, `[ids, rank]`, times this.
 
     Raises:
-        SpecError: see `streaming.StoredTable`.
+        SpecError: a right factor that does not fit, or see `streaming.StoredTable`.
 
     Example:
         >>> import tempfile
@@ -64,11 +66,14 @@ class MappedEmbedding(TableLayer):
         table: Any,
         quantizer: FakeQuantizer | dict[str, Any] | None = None,
         mask_zero: bool = False,
+        right: Any = None,
         **kwargs: Any,
     ) -> None:
         stored = _stored(table)
-        super().__init__(*stored.shape, mask_zero, **{"trainable": False, **kwargs})
-        self.table = stored
+        factor = None if right is None else _fitting(np.asarray(right, np.float32), stored)
+        width = stored.shape[1] if factor is None else factor.shape[1]
+        super().__init__(stored.shape[0], width, mask_zero, **{"trainable": False, **kwargs})
+        self.table, self.right = stored, factor
         if isinstance(quantizer, dict):
             quantizer = keras.utils.deserialize_keras_object(quantizer)
         self.quantizer: FakeQuantizer | None = quantizer  # type: ignore[assignment]
@@ -78,7 +83,21 @@ class MappedEmbedding(TableLayer):
         if quantizer.channel_axis is None:
             step = whole_step(self.table, quantizer)
             quantizer = FakeQuantizer(quantizer.bits, scale=Fixed(step))
-        new = MappedEmbedding(self.table, quantizer, self.mask_zero, name=self.name)
+        return self._like(self.table, quantizer, self.right)
+
+    def factorized(self, rank: int) -> MappedEmbedding:
+        """The best table of this rank; this one is read once to find it."""
+        left, right = self.table.factors(rank)
+        return self._like(left, None, right)
+
+    def of_rank(self, rank: int) -> MappedEmbedding:
+        """One with the shapes of `factorized`, and other rows: nothing is read."""
+        return self._like(self.table.first_columns(rank), None, np.eye(rank, self.output_dim))
+
+    def _like(
+        self, table: StoredTable, quantizer: FakeQuantizer | None, right: Array | None
+    ) -> MappedEmbedding:
+        new = MappedEmbedding(table, quantizer, self.mask_zero, right, name=self.name)
         new.built = self.built
         return new
 
@@ -86,7 +105,8 @@ class MappedEmbedding(TableLayer):
         """Rows `[n, output_dim]` of ids, int32 `[n]`, on the grid."""
         del using
         found = tf.numpy_function(self._rows, [ids], "float32")
-        return tf.ensure_shape(found, [ids.shape[0], self.output_dim])
+        found = tf.ensure_shape(found, [ids.shape[0], self.table.shape[1]])
+        return found if self.right is None else tf.matmul(found, self.right)
 
     def _rows(self, ids: Array) -> Array:
         return self.on_grid(self.table.rows(ids))
@@ -97,13 +117,15 @@ class MappedEmbedding(TableLayer):
         return tf.ensure_shape(found, [vectors.shape[0], self.input_dim])
 
     def _scores(self, vectors: Array) -> Array:
+        if self.right is not None:
+            vectors = vectors @ self.right.T
         result = np.empty((len(vectors), self.input_dim), np.float32)
         for rows in row_slices(self.table.shape, CHUNK_BYTES):
             result[:, rows] = vectors @ self.on_grid(self.table[rows]).T
         return result
 
     def on_grid(self, rows: Array) -> Array:
-        """Rows of the table `[n, output_dim]` as they ship."""
+        """Rows of the table `[n, rank or width]` as they ship."""
         if self.quantizer is None:
             return rows
         return self.quantizer(tf.constant(rows)).numpy()
@@ -117,14 +139,15 @@ class MappedEmbedding(TableLayer):
         )
 
     def form(self, path: str) -> LayerForm:
-        """How the table is stored; before it has a grid nothing but `Quantize` is for it."""
+        """How the table is stored; before it has a grid only what knows this class is for it."""
         kind, plain = type(self).__name__, self.weight_form()
+        right = 0 if self.right is None else self.right.size
         if self.quantizer is None:
-            return LayerForm(path, self, kind, (), other=plain.parameters)
-        return LayerForm(path, self, kind, (self.quantizer.planned(plain),))
+            return LayerForm(path, self, kind, (), other=plain.parameters + right)
+        return LayerForm(path, self, kind, (self.quantizer.planned(plain),), other=right)
 
     def weight_form(self) -> WeightForm:
-        """The table in float32."""
+        """The table, or its left factor, in float32."""
         return WeightForm("table", self.table.shape, 0, lookup=True, operator="EMBEDDING_LOOKUP")
 
     def get_config(self) -> dict[str, Any]:
@@ -135,13 +158,23 @@ class MappedEmbedding(TableLayer):
         grid = self.quantizer
         if grid is not None:
             grid = keras.utils.serialize_keras_object(grid)
-        return {**config, "table": self.table.to_data(), "quantizer": grid}
+        right = None if self.right is None else self.right.tolist()
+        return {**config, "table": self.table.to_data(), "quantizer": grid, "right": right}
 
 
 def _stored(table: Any) -> StoredTable:
     if isinstance(table, StoredTable):
         return table
     return StoredTable.from_data(table) if isinstance(table, dict) else StoredTable(table)
+
+
+def _fitting(right: Array, table: StoredTable) -> Array:
+    if right.ndim != 2 or len(right) != table.shape[1]:
+        raise SpecError(
+            f"Received a right factor of shape {right.shape} for a table of shape {table.shape}; "
+            f"expected [{table.shape[1]}, width]."
+        )
+    return right
 
 
 def refusal(quantizer: FakeQuantizer, rounds_nearest: bool) -> str | None:

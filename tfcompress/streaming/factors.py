@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tfcompress.errors import SpecError
@@ -76,18 +78,20 @@ class Projected:
         basis: `[columns, rank]`.
     """
 
+    dtype = np.dtype(np.float32)
+
     def __init__(self, table: Table, basis: Array) -> None:
-        self._table = table
-        self._basis = basis
+        self.table = table
+        self.basis = basis
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows of the table, columns of the basis."""
-        return self._table.shape[0], self._basis.shape[1]
+        return self.table.shape[0], self.basis.shape[1]
 
-    def __getitem__(self, rows: slice, /) -> Array:
-        product = np.asarray(self._table[rows], np.float64) @ self._basis
-        release(self._table)
+    def __getitem__(self, rows: Any, /) -> Array:
+        product = np.asarray(self.table[rows], np.float64) @ self.basis
+        release(self.table)
         return product.astype(np.float32)
 
 

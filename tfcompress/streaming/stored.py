@@ -9,6 +9,9 @@ import numpy as np
 
 from tfcompress.errors import SpecError
 from tfcompress.streaming.chunks import Array, Table, release, row_slices
+from tfcompress.streaming.factors import Projected, streamed_factors
+
+_AT_ONCE = 64  # rows; reading one may bring two megabytes of pages around it, until given back
 
 
 class StoredTable:
@@ -53,8 +56,11 @@ class StoredTable:
         rows, columns = self._table.shape
         return int(rows), int(columns)
 
-    def __getitem__(self, rows: slice, /) -> Array:
+    def __getitem__(self, rows: slice | Array, /) -> Array:
         """Some rows, float32; their pages are given back.
+
+        Args:
+            rows: a slice; or of an array, mapped or not, their numbers.
 
         Raises:
             SpecError: one of them holds a number that is not finite.
@@ -64,7 +70,7 @@ class StoredTable:
         wrong = ~np.isfinite(part).all(axis=1)
         if wrong.any():
             raise SpecError(
-                f"Row {rows.indices(self.shape[0])[0] + int(np.argmax(wrong))} of a table holds "
+                f"Row {np.arange(self.shape[0])[rows][np.argmax(wrong)]} of a table holds "
                 "numbers that are not finite in float32. Replace NaN and infinity first."
             )
         return part
@@ -81,8 +87,30 @@ class StoredTable:
                 f"Received ids from {wanted[0]} to {wanted[-1]} for a table of {self.shape[0]} "
                 "rows; expected them to be rows of it."
             )
-        found = [self[int(one) : int(one) + 1] for one in wanted]
+        if self._numbered:
+            found = [self[wanted[i : i + _AT_ONCE]] for i in range(0, len(wanted), _AT_ONCE)]
+        else:
+            found = [self[int(one) : int(one) + 1] for one in wanted]
         return np.concatenate([np.empty((0, self.shape[1]), np.float32), *found])[places]
+
+    @property
+    def _numbered(self) -> bool:
+        table = self._table
+        of = table.table if isinstance(table, Projected) else table
+        return of._numbered if isinstance(of, StoredTable) else isinstance(of, np.ndarray)
+
+    def factors(self, rank: int) -> tuple[StoredTable, Array]:
+        """The best factors of a rank, the left one made where it is read: `streamed_factors`.
+
+        Raises:
+            SpecError: a rank out of range, or a number that is not finite.
+        """
+        left, right = streamed_factors(self, rank)
+        return StoredTable(left), right
+
+    def first_columns(self, rank: int) -> StoredTable:
+        """A table of the shape of a left factor, for plans, which need no more than that."""
+        return StoredTable(Projected(self, np.eye(self.shape[1], rank)))
 
     def to_data(self) -> dict[str, Any]:
         """Where it lies, as plain data.
@@ -91,6 +119,8 @@ class StoredTable:
             SpecError: it lies in no file that could be named.
         """
         table = self._table
+        if isinstance(table, Projected) and isinstance(table.table, StoredTable):
+            return {"of": table.table.to_data(), "basis": table.basis.tolist()}
         if not isinstance(table, np.memmap) or table.filename is None or not _in_order(table):
             raise SpecError(
                 f"A table held as {type(table).__name__} cannot be saved with its layer; expected "
@@ -106,6 +136,8 @@ class StoredTable:
         Raises:
             SpecError: the file is gone or too short.
         """
+        if "basis" in data:
+            return cls(Projected(cls.from_data(data["of"]), np.array(data["basis"])))
         try:
             where = {"dtype": data["dtype"], "offset": data["offset"], "mode": "r"}
             return cls(np.memmap(data["file"], shape=tuple(data["shape"]), **where))

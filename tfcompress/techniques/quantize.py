@@ -169,7 +169,8 @@ class Quantize(Technique):
     def _plan_mapped(self, form: LayerForm, layer: MappedEmbedding) -> LayerForm | Skip:
         if layer.quantizer is not None:
             return Skip("it is quantized already")
-        whole = replace(form, weights=(layer.weight_form(),), other=0)
+        table = layer.weight_form()
+        whole = replace(form, weights=(table,), other=form.other - table.parameters)
         quantizer = self._quantizer(0)
         reason = mapped.refusal(quantizer, self.rounding == Nearest()) or self._why_not(whole)
         return Skip(reason) if reason else whole.with_weights(quantizer.planned)

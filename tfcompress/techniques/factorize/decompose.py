@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from tfcompress.streaming import gram, principal_directions, streamed_factors, write_rows
+from tfcompress.streaming import Table, gram, principal_directions, streamed_factors, write_rows
 
 Array = np.ndarray[Any, Any]
 _TALL = 32  # times as many rows as columns: from there on the Gram matrix is as good, and faster
 
 
-def spectrum(matrix: Array) -> tuple[Array, Array]:
+def spectrum(matrix: Array | Table) -> tuple[Array, Array]:
     """Right singular vectors and singular values of a matrix, in float64.
 
     Args:
-        matrix: `[rows, columns]`.
+        matrix: `[rows, columns]`, or a table that is streamed.
 
     Returns:
         `[columns, n]` and `[n]`, largest first, with `n` the smaller side.
@@ -26,8 +26,8 @@ def spectrum(matrix: Array) -> tuple[Array, Array]:
         >>> singular.tolist()
         [3.0, 1.0]
     """
-    if len(matrix) > _TALL * matrix.shape[1]:
-        return principal_directions(gram(matrix), matrix.shape[1])
+    if not isinstance(matrix, np.ndarray) or len(matrix) > _TALL * matrix.shape[1]:
+        return principal_directions(gram(matrix), min(matrix.shape))
     _, singular, directions = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
     return directions.T, singular
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcompress.calibration import Inputs
 from tfcompress.errors import SpecError
-from tfcompress.layers import Compressed
+from tfcompress.layers import Compressed, MappedEmbedding
 from tfcompress.measure import LayerForm
 from tfcompress.spec import Skip, Technique
 from tfcompress.techniques.factorize.budgets import Budget, allocate
@@ -32,7 +32,8 @@ class Factorize(Technique):
     """Replaces a Dense, Embedding, EinsumDense or Conv2D layer by one of limited rank.
 
     Denil et al., "Predicting Parameters in Deep Learning" (2013). A layer that would not become
-    smaller is skipped. The projections of a MultiHeadAttention are EinsumDense layers.
+    smaller is skipped. The projections of a MultiHeadAttention are EinsumDense layers. The table of
+    a `MappedEmbedding` stays in its file: it is read once, chunk by chunk, to find the factors.
 
     Args:
         rank: a number, `Fraction(share)` of the full rank, `KeptEnergy(share)`, or for all layers
@@ -90,7 +91,7 @@ class Factorize(Technique):
 
     def knows(self, layer: Any) -> bool:
         """Whether the layer's class is one of those above."""
-        return type(layer) in KINDS
+        return type(layer) in KINDS or isinstance(layer, MappedEmbedding)
 
     def prepare(self, forms: Sequence[LayerForm]) -> list[Technique | Skip]:
         """For each layer of a rule its own rank, or why it is left."""
@@ -127,8 +128,10 @@ class Factorize(Technique):
         chosen = replace(self, rank=rank)
         return chosen if form.inputs is None else Fitted(chosen, form.inputs)
 
-    def _matrix(self, layer: Any) -> Array:
-        return self._kind(layer).matrix(layer)
+    def _matrix(self, layer: Any) -> Any:
+        return (
+            layer.table if isinstance(layer, MappedEmbedding) else self._kind(layer).matrix(layer)
+        )
 
     def _kind(self, layer: Any) -> Kind:
         return KINDS[type(layer)](self.conv)
@@ -137,6 +140,8 @@ class Factorize(Technique):
         layer = form.layer
         if isinstance(layer, Compressed):
             return "it is compressed already; factorize the layer before that"
+        if isinstance(layer, MappedEmbedding):
+            return self._why_not_mapped(layer)
         if type(layer) not in KINDS:
             *most, last = (kind.__name__ for kind in KINDS)
             return f"Factorize knows {', '.join(most)} and {last}, not {form.kind}"
@@ -145,18 +150,27 @@ class Factorize(Technique):
             return f"it has a {lost[0]}, which is for a whole matrix and not for factors"
         return self._kind(layer).why_not(layer) or self.error.why_not(form)
 
+    def _why_not_mapped(self, layer: MappedEmbedding) -> str | None:
+        if layer.quantizer is not None or layer.right is not None:
+            return "it is compressed already; factorize the layer before that"
+        if isinstance(self.error, OutputError):
+            return "how often the rows of a mapped table are looked up is not recorded"
+        return None
+
     def plan(self, form: LayerForm) -> LayerForm | Skip:
         """The form with two factors, or why not; a budget is this layer's alone."""
         reason = self._why_not(form)
         if reason is not None:
             return Skip(reason)
-        kind = self._kind(form.layer)
         (rank,) = self._ranks([form])
-        rows, columns = kind.matrix(form.layer).shape
+        rows, columns = self._matrix(form.layer).shape
         if rank is None:
             return _WHOLE
         if rank * (rows + columns) >= rows * columns:
             return Skip(f"rank {rank} of a {rows}x{columns} matrix would not be smaller")
+        if isinstance(form.layer, MappedEmbedding):
+            return form.layer.of_rank(rank).form(form.path)
+        kind = self._kind(form.layer)
         weights = kind.forms(form.layer, (rows, columns), rank)
         bias = getattr(form.layer, "bias", None)
         other = 0 if bias is None else int(np.prod(bias.shape))
@@ -164,9 +178,11 @@ class Factorize(Technique):
 
     def apply(self, layer: Any, inputs: Inputs | None = None) -> Any:
         """The factorized layer, with the factors of the layer's current matrix."""
-        kind = self._kind(layer)
-        matrix = kind.matrix(layer)
+        matrix = self._matrix(layer)
         rank = self._rank_of(matrix, inputs)
+        if isinstance(layer, MappedEmbedding):
+            return layer.factorized(rank)
+        kind = self._kind(layer)
         common = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
         new = kind.factorized(**kind.arguments(layer), **common, rank=rank)
         new.build(getattr(layer, "_build_input_shape", None) or (None, matrix.shape[0]))
