@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tfcompress as tfc
-from experiments.data.images import Images, Labelled
+from experiments.data.labelled import Labelled, Splits
 from experiments.systems import image, measuring
 from experiments.systems.classifying import Classified, inputs
 from experiments.systems.learning import Run
@@ -36,7 +36,7 @@ def halves(n, seed):
 
 
 SUBJECT = Classified(
-    Images("halves", halves(64, 0), halves(16, 1), halves(24, 2)), image.network, image.distorted
+    Splits("halves", halves(64, 0), halves(16, 1), halves(24, 2)), image.network, image.distorted
 )
 SYSTEM = replace(image.SYSTEM, load=lambda folder: SUBJECT, teaching=BRIEF, ways=(OWN,))
 
