@@ -1,9 +1,8 @@
 """Words spoken by a program in noise, or those of Speech Commands, in three splits.
 
-There is no network where this runs, so the program espeak-ng speaks (it is a synthesizer by
-formants, not a recording): the ten commands of Warden, "Speech Commands: A Dataset for Limited-
-Vocabulary Speech Recognition" (2018), and two digits. Splits share no voice. Sounds are made once,
-cached, and never committed.
+The program is espeak-ng, a synthesizer by formants; nobody was recorded. It says the ten commands of
+Warden, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition" (2018), and two
+digits. Splits share no voice. Sounds are made once, cached, and never committed.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +32,19 @@ WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", 
 ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd",
            "en-029", "en-us-nyc")  # fmt: skip
 # Voices of one family (klatt, klatt2, ...) are in the same split.
-VOICES: Mapping[str, Sequence[str]] = {
+_VOICES = {
     "train": """
         Alex Alicia Andrea Andy AnxiousAndy Annie Denis Diogo Gene Gene2 Henrique Hugo Jacky Marco
         Mario Michael Mike RicishayMax RicishayMax2 RicishayMax3 Storm UniRobot adam anika
         anikaRobot antonio benjamin boris caleb david ed f1 f2 f3 f4 f5 gustave iven iven2 iven3
         iven4 kaukovalta klatt klatt2 klatt3 klatt4 klatt5 klatt6 linda marcelo max michel norbert
-        pedro quincy rob sandro shelby victor whisper whisperf""".split(),
-    "validation": "Nguyen edward edward2 john miguel steph steph2 steph3 travis zac".split(),
+        pedro quincy rob sandro shelby victor whisper whisperf""",
+    "validation": "Nguyen edward edward2 john miguel steph steph2 steph3 travis zac",
     "test": """
         Demonic Lee Tweaky aunty belinda croak fast grandma grandpa m1 m2 m3 m4 m5 m6 m7 m8 pablo
-        paul robert robosoft robosoft2 robosoft3""".split(),
+        paul robert robosoft robosoft2 robosoft3""",
 }
+VOICES: Mapping[str, Sequence[str]] = {split: names.split() for split, names in _VOICES.items()}
 TAKES: Mapping[str, int] = {"train": 10, "validation": 8, "test": 12}  # of a word by a voice
 SLOWEST, FASTEST = 130, 220  # words a minute
 LOWEST, HIGHEST = 20, 80  # of espeak-ng's 0 to 99
@@ -133,8 +134,8 @@ def load(folder: Path | None = None) -> Splits:
 def utterances(split: str) -> Iterator[Utterance]:
     """All utterances of a split, take by take."""
     first = 1_000_000 * list(VOICES).index(split)
-    whole = ((voice, word) for _ in range(TAKES[split]) for voice in VOICES[split] for word in range(len(WORDS)))  # fmt: skip
-    for number, (voice, word) in enumerate(whole, first):
+    whole = product(range(TAKES[split]), VOICES[split], range(len(WORDS)))
+    for number, (_, voice, word) in enumerate(whole, first):
         yield Utterance(word, voice, number)
 
 
