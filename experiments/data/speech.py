@@ -1,8 +1,8 @@
 """Words spoken by a program in noise, or those of Speech Commands, in three splits.
 
-The program is espeak-ng, a synthesizer by formants; nobody was recorded. It says the ten commands of
-Warden, "Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition" (2018), and two
-digits. Splits share no voice. Sounds are made once, cached, and never committed.
+The program is espeak-ng, a synthesizer; nobody was recorded. It says the ten commands of Warden,
+"Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition" (2018), and two digits.
+Splits share no voice. Sounds are made once, cached, and never committed.
 """
 
 from __future__ import annotations
