@@ -15,13 +15,13 @@ from absl import app, flags, logging
 
 from experiments.files import replacing
 from experiments.stopping import StopRequest
-from experiments.systems import image
+from experiments.systems import driving, image, speech
 from experiments.systems.running import record
 from experiments.systems.table import table
 from experiments.training import Stopped
 from tfcompress.report import text_of
 
-SYSTEMS = {one.name: one for one in (image.SYSTEM,)}
+SYSTEMS = {one.name: one for one in (image.SYSTEM, speech.SYSTEM, driving.SYSTEM)}
 
 SYSTEM = flags.DEFINE_multi_enum(
     "system", sorted(SYSTEMS), sorted(SYSTEMS), "What to run; by default all there are."
