@@ -18,8 +18,8 @@ SEED = 2026
 
 _TRAINING, _TEST = "Final_Training/Images", "Final_Test/Images"
 _EXPECTED = (
-    f"GTSRB's layout: {_TRAINING}/00000/GT-00000.csv with its .ppm files and so on, and {_TEST} with "
-    "GT-final_test.csv"
+    f"GTSRB's layout: {_TRAINING}/00000/GT-00000.csv with its .ppm files and so on, and {_TEST} "
+    "with GT-final_test.csv"
 )
 # A binary pixel map of bytes: width, height and the largest value, then the pixels.
 _PPM = re.compile(rb"P6\s+(?:#[^\n]*\n\s*)*(\d+)\s+(\d+)\s+255\s", re.DOTALL)
@@ -109,8 +109,8 @@ def read_ppm(path: Path) -> Pixels:
     values = np.frombuffer(content, np.uint8, offset=head.end())
     if len(values) != 3 * width * height:
         raise DataError(
-            f"{path} has {len(values)} bytes of pixels, expected {3 * width * height} for {width} x "
-            f"{height}. Get it whole."
+            f"{path} has {len(values)} bytes of pixels, expected {3 * width * height} for {width} "
+            f"x {height}. Get it whole."
         )
     return values.reshape(height, width, 3)
 
