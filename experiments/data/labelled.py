@@ -50,6 +50,14 @@ class Splits:
     synthetic: bool = False
     more: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls, name: str, parts: Mapping[str, Labelled], synthetic: bool, more: Mapping[str, Any]
+    ) -> Splits:
+        """A set whose splits are in `parts`, by their names."""
+        train, validation, test = (parts[split] for split in ("train", "validation", "test"))
+        return cls(name, train, validation, test, synthetic, more)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one example: height, width and channels, or samples."""

@@ -41,13 +41,13 @@ def load(folder: Path | None = None) -> Splits:
     """
     if folder is not None:
         more = {"split": "validation by track"}
-        return Splits(f"GTSRB in {folder.name}", **sources.read_folder(folder, SIZE), more=more)
+        return Splits.of(f"GTSRB in {folder.name}", sources.read_folder(folder, SIZE), False, more)
     cached = cache_folder() / "drawn-signs-1.npz"
     if not cached.exists():
         save_arrays(cached, _made())
     splits = restored(cached, _restore, _check, "drawn signs")
     more = {"signs": [sign.name for sign in SIGNS], "scenes": dict(SCENES), "split": "by scene"}
-    return Splits("drawn road signs", **splits, synthetic=True, more=more)
+    return Splits.of("drawn road signs", splits, True, more)
 
 
 def _made() -> dict[str, npt.NDArray[np.generic]]:

@@ -122,13 +122,13 @@ def load(folder: Path | None = None) -> Splits:
     """
     if folder is not None:
         words, splits = sources.read_folder(folder)
-        return Splits(f"Speech Commands in {folder.name}", **splits, more={"words": words})
+        return Splits.of(f"Speech Commands in {folder.name}", splits, False, {"words": words})
     cached = cache_folder() / "spoken-words-1.npz"
     if not cached.exists():
         save_arrays(cached, _made())
     splits, version = restored(cached, _restore, _check, "spoken words")
     more = {"words": list(WORDS), "espeak_ng": version, "split": "by voice"}
-    return Splits("words spoken by espeak-ng in noise", **splits, synthetic=True, more=more)
+    return Splits.of("words spoken by espeak-ng in noise", splits, True, more)
 
 
 def utterances(split: str) -> Iterator[Utterance]:
