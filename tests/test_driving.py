@@ -16,13 +16,13 @@ HEAD = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\n"
 
 
 def test_signs_differ_and_end_within_their_texture():
-    drawn = np.stack([texture(sign, 32) for sign in SIGNS])
+    drawn = np.stack([texture(sign, 96) for sign in SIGNS])
     seen = drawn[..., :3] * drawn[..., 3:]
     for one in range(len(SIGNS)):
         others = np.delete(np.arange(len(SIGNS)), one)
         assert np.abs(seen[others] - seen[one]).mean(axis=(1, 2, 3)).min() > 0.005
     cover = drawn[..., 3]
-    assert cover[:, 16, 16].min() == 1
+    assert cover[:, 48, 48].min() == 1
     assert not cover[:, [0, -1]].any() and not cover[:, :, [0, -1]].any()
 
 

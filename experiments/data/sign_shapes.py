@@ -159,8 +159,8 @@ def texture(sign: Sign, size: int) -> Array:
     Returns:
       float32 [size, size, 4]: red, green, blue and how much of a pixel the sign covers, 0 to 1.
 
-    >>> texture(SIGNS[7], 32)[16, 2].round(1).tolist()  # a stop sign's white border
-    [0.9, 0.9, 0.9, 1.0]
+    >>> texture(SIGNS[9], 32)[16, 16].astype(float).round(2).tolist()  # yellow, no border
+    [0.95, 0.72, 0.05, 1.0]
     """
     places = ((np.arange(size) + 0.5) * 2 / size - 1).astype(np.float32)
     x, y = np.meshgrid(places, places)
