@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.data.road_weather import finished, shadows, weathered
-from experiments.data.sign_shapes import SIGNS, texture
+from experiments.data.sign_shapes import SIGNS, Array, texture
 
 SIZE = 32  # pixels of a side of an image
 FINE = 2  # samples of a pixel's side, whose mean it is
@@ -17,7 +17,6 @@ WEATHERS = ("clear", "clear", "rain", "fog", "snow", "night")
 _TEXTURE = 96  # pixels of a side of a sign's texture
 _PLACE = 128  # of a scene's background
 
-Array = npt.NDArray[np.float32]
 Random = np.random.Generator
 
 
@@ -43,8 +42,8 @@ class Scene:
         """
         random = np.random.default_rng([self.seed, self.number])
         weather = WEATHERS[random.integers(len(WEATHERS))]
-        labels = random.permutation(np.arange(n) % len(SIGNS)).astype(np.int32)
-        labels = (labels + random.integers(len(SIGNS))) % len(SIGNS)
+        first = random.integers(len(SIGNS))  # of the signs that there are most of
+        labels = random.permutation((first + np.arange(n)) % len(SIGNS)).astype(np.int32)
         behind = cut(place(random), n, random)
         signs = projected(labels, homographies(n, random))
         light = random.uniform(0.6, 1.2, (n, 1, 1, 1)) * shadows(n, FINE * SIZE, random)
@@ -53,7 +52,7 @@ class Scene:
         share = signs[..., 3:]
         fine = share * colours + (1 - share) * behind
         images = fine.reshape(n, SIZE, FINE, SIZE, FINE, 3).mean(axis=(2, 4))
-        return finished(weathered(images, weather, random), random), labels.astype(np.int32)
+        return finished(weathered(images, weather, random), random), labels
 
 
 def smooth(size: int, cells: int, random: Random) -> Array:

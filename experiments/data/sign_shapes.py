@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]
 Distance = Callable[[Array, Array], Array]  # from x and y to how far outside; negative is inside
 Line = tuple[tuple[float, float], ...]  # points of a polyline, y downwards
 Colour = tuple[float, float, float]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,14 +41,15 @@ def load(folder: Path | None = None) -> Splits:
       ValueError: if there are too few images to split.
     """
     if folder is not None:
-        more = {"split": "validation by track"}
-        return Splits.of(f"GTSRB in {folder.name}", sources.read_folder(folder, SIZE), False, more)
+        splits = sources.read_folder(folder, SIZE)
+        return Splits.of(f"GTSRB in {folder.name}", splits, False, {"split": "by track"})
     cached = cache_folder() / "drawn-signs-1.npz"
     if not cached.exists():
         save_arrays(cached, _made())
-    splits = restored(cached, _restore, _check, "drawn signs")
-    more = {"signs": [sign.name for sign in SIGNS], "scenes": dict(SCENES), "split": "by scene"}
-    return Splits.of("drawn road signs", splits, True, more)
+    drawn = restored(cached, _restore, _check, "drawn signs")
+    names = [sign.name for sign in SIGNS]
+    more: dict[str, Any] = {"signs": names, "scenes": dict(SCENES), "split": "by scene"}
+    return Splits.of("drawn road signs", drawn, True, more)
 
 
 def _made() -> dict[str, npt.NDArray[np.generic]]:

@@ -28,7 +28,7 @@ def network(shape: tuple[int, ...], n_classes: int) -> Any:
 
     >>> model = network((8000,), 12)
     >>> sum(int(tf.size(weight)) for weight in model.trainable_weights)
-    195596
+    195756
     """
     waves = tf.keras.Input(shape, name="wave")
     model = tf.keras.Model(waves, recognized(log_mel(waves), n_classes, BLOCKS), name="speech")
