@@ -170,7 +170,7 @@ def texture(sign: Sign, size: int) -> Array:
         inside: Array = np.clip(0.5 - distance(x, y) * size / 2, 0, 1)[..., None]
         return inside
 
-    colour = np.broadcast_to(np.array(sign.border, np.float32), (size, size, 3))
+    colour: Array = np.broadcast_to(np.array(sign.border, np.float32), (size, size, 3))
     layers = [(sign.inner, sign.ground)]
     if sign.symbol is not None:
         layers.append((sign.symbol, sign.ink))
