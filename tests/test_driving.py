@@ -51,7 +51,7 @@ def test_every_camera_sees_the_whole_middle_of_a_sign():
     assert np.abs(centre).max() <= 0.15 + 1e-9
     sides = of_image @ np.array([[0.9, 0.0, 1.0], [-0.9, 0.0, 1.0]]).T
     wide = np.diff(sides[:, 0] / sides[:, 2], axis=1)
-    assert np.abs(wide).min() > 0.4 and np.abs(wide).max() < 2.2
+    assert np.abs(wide).min() > 0.6 and np.abs(wide).max() < 2.2
     assert np.ptp(np.abs(wide)) > 0.5
 
 

@@ -100,7 +100,7 @@ def homographies(n: int, random: Random) -> npt.NDArray[np.float64]:
     Returns:
       float64 [n, 3, 3]; both planes are -1 to 1.
     """
-    yaw, pitch, roll = (random.uniform(-most, most, n) for most in (0.9, 0.45, 0.2))
+    yaw, pitch, roll = (random.uniform(-most, most, n) for most in (0.7, 0.4, 0.2))
     one, nothing = np.ones(n), np.zeros(n)
 
     def turn(*rows: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
@@ -112,7 +112,7 @@ def homographies(n: int, random: Random) -> npt.NDArray[np.float64]:
                    [nothing, np.sin(pitch), np.cos(pitch)])  # fmt: skip
     about_z = turn([np.cos(roll), -np.sin(roll), nothing], [np.sin(roll), np.cos(roll), nothing],
                    [nothing, nothing, one])  # fmt: skip
-    away, size = random.uniform(2.5, 6, n), random.uniform(0.5, 0.95, n)
+    away, size = random.uniform(2.5, 6, n), random.uniform(0.65, 0.95, n)
     plane = (about_z @ about_x @ about_y)[:, :, :2]
     centre = random.uniform(-0.15, 0.15, (2, n)) / size
     seen = np.concatenate([plane, np.stack([*centre, away], axis=1)[:, :, None]], axis=2)

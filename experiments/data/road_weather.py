@@ -39,7 +39,7 @@ def weathered(images: Array, weather: str, random: Random) -> Array:
     """
     n, size = images.shape[:2]
     if weather == "fog":
-        left = random.uniform(0.25, 0.6, (n, 1, 1, 1))
+        left = random.uniform(0.35, 0.7, (n, 1, 1, 1))
         return (images * left + random.uniform(0.6, 0.8) * (1 - left)).astype(np.float32)
     if weather == "rain":
         share = 0.6 * streaks(n, size, random.uniform(0.2, 0.6), 0.5, random)
@@ -52,7 +52,7 @@ def weathered(images: Array, weather: str, random: Random) -> Array:
         about = random.uniform(-0.7, 0.7, (2, n, 1, 1))
         distance = (places - about[0]) ** 2 + (places[:, None] - about[1]) ** 2
         beam = random.uniform(0.1, 0.5, (n, 1, 1)) * np.exp(-distance)  # of the car's own lights
-        return (images * (0.08 + beam[..., None])).astype(np.float32)
+        return (images * (0.12 + beam[..., None])).astype(np.float32)
     return images
 
 
@@ -86,13 +86,13 @@ def finished(images: Array, random: Random) -> npt.NDArray[np.uint8]:
     images = blurred(images, random)
     exposure = random.uniform(0.7, 1.3, (n, 1, 1, 1)) * random.uniform(0.85, 1.15, 3)
     images = np.clip(images * exposure, 0, 1) ** random.uniform(0.7, 1.4)
-    noise = random.uniform(0.01, 0.06) * random.standard_normal(images.shape, np.float32)
+    noise = random.uniform(0.01, 0.04) * random.standard_normal(images.shape, np.float32)
     return np.rint(255 * np.clip(images + noise, 0, 1)).astype(np.uint8)
 
 
 def blurred(images: Array, random: Random) -> Array:
     """The mean of three images along a way that the camera went while it took them."""
-    angle, length = random.uniform(0, 2 * np.pi), random.uniform(0, 1.5)
+    angle, length = random.uniform(0, 2 * np.pi), random.uniform(0, 1.0)
     moved = [
         shifted(images, s * length * np.cos(angle), s * length * np.sin(angle)) for s in (-1, 0, 1)
     ]

@@ -49,7 +49,7 @@ TAKES: Mapping[str, int] = {"train": 10, "validation": 8, "test": 12}  # of a wo
 SLOWEST, FASTEST = 130, 220  # words a minute
 LOWEST, HIGHEST = 20, 80  # of espeak-ng's 0 to 99
 QUIETEST_DB, LOUDEST_DB = -20.0, 0.0  # the peak of a word, below what int16 holds
-NOISIEST_DB, CLEAREST_DB = 0.0, 20.0  # power of a word above that of the noise
+NOISIEST_DB, CLEAREST_DB = 5.0, 30.0  # power of a word above that of the noise
 
 
 @dataclass(frozen=True)
