@@ -46,7 +46,7 @@ artifacts: $(DEMO)  ## Train all saved models but the small one anew, in full (a
 	  --teacher=saved_models/ml1m-ranking-teacher --out=saved_models/ml1m-ranking \
 	  --work=build/ranking --split=test
 
-systems: $(DEMO)  ## Train, compress and measure every published system there is (needs npm).
+systems: $(DEMO)  ## Train, compress and measure every published system there is (needs npm and espeak-ng).
 	@$(PYTHON) -m experiments.systems
 
 bench: $(DEMO)  ## Measure training steps, tables, zeros, and the files of other tools.

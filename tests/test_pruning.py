@@ -252,8 +252,9 @@ def test_what_looks_at_weights_that_are_not_made_yet_is_skipped(technique):
 def test_layers_that_would_be_left_without_weights_are_skipped():
     model = small_models.sequential()
     model.get_layer("hidden").kernel.assign(model.get_layer("hidden").kernel * 1e-3)
-    said = reasons(model, tfc.Prune(0.9, scope=tfc.Global()))
-    assert "no weight of its kernel would be left" in said
+    for schedule in (tfc.Once(), tfc.PolynomialDecay(end_step=10, frequency=1)):
+        said = reasons(model, tfc.Prune(0.9, schedule=schedule, scope=tfc.Global()))
+        assert "no weight of its kernel would be left" in said
     assert "no weight of its kernel would be left" in reasons(model, tfc.Prune(tfc.Absolute(9.0)))
     lonely = rule(tfc.Prune(0.9, scope=tfc.Global()))
     assert zeros(tfc.apply(model, lonely).get_layer("hidden").kernel) == 0

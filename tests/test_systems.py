@@ -11,7 +11,7 @@ import tensorflow as tf
 from html_pages import Page
 
 import tfcompress as tfc
-from experiments.data.images import Images, Labelled
+from experiments.data.labelled import Labelled, Splits
 from experiments.systems import image, measuring, page
 from experiments.systems.classifying import Classified, inputs
 from experiments.systems.learning import Run
@@ -37,7 +37,7 @@ def halves(n, seed):
 
 
 SUBJECT = Classified(
-    Images("halves", halves(64, 0), halves(16, 1), halves(24, 2)), image.network, image.distorted
+    Splits("halves", halves(64, 0), halves(16, 1), halves(24, 2)), image.network, image.distorted
 )
 SYSTEM = replace(image.SYSTEM, load=lambda folder: SUBJECT, teaching=BRIEF, ways=(OWN,))
 

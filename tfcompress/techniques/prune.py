@@ -187,7 +187,8 @@ class Prune(Technique):
         """The form with the zeros that these scopes make."""
         weights = []
         for weight in form.weights:
-            sparsity = self._zeros(form, weight, scopes[weight.name], factors)
+            whole = scopes[weight.name].amount(self._amount).target >= 1.0  # no schedule gets there
+            sparsity = 1.0 if whole else self._zeros(form, weight, scopes[weight.name], factors)
             if sparsity >= 1.0:
                 return Skip(f"no weight of its {weight.name} would be left")
             weights.append(replace(weight, sparsity=sparsity))
