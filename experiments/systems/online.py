@@ -39,13 +39,13 @@ SETTINGS = Settings(
     weeks=10,
     sizes={"length": 32, "dim": 64, "heads": 2, "feedforward": (112, 160), "dropout": 0.2},
     held=Held(sparsity=0.5, bits=4, reach=2.4, position_bits=8, position_reach=4.0),
-    learning=TrainingConfig(seed=0, batch=64, epochs=8, peak_learning_rate=2e-3, warmup_steps=300),
+    learning=TrainingConfig(seed=0, batch=64, epochs=6, peak_learning_rate=2e-3, warmup_steps=300),
     compressing=TrainingConfig(
-        seed=0, batch=64, epochs=2, peak_learning_rate=1e-3, warmup_steps=50
+        seed=0, batch=64, epochs=1, peak_learning_rate=1e-3, warmup_steps=50
     ),
     updating=TrainingConfig(seed=0, batch=64, epochs=2, peak_learning_rate=3e-4, warmup_steps=5),
-    positions=512,
-    retrained=(5, 9),
+    positions=2048,
+    retrained=(5,),
     tested=5000,
 )
 

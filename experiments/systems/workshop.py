@@ -31,7 +31,7 @@ class Settings:
       updating: of the compressed one, on a period's events and as many windows of older ones.
       positions: see `Learner`.
       retrained: before which periods all is trained and compressed from scratch; every time would
-        take an hour.
+        take most of an hour.
       tested: events of a period that are foretold, at most.
     """
 
