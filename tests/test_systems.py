@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,12 @@ def test_the_page_has_every_record_and_marks_what_falls_short(found, tmp_path):
     assert {"image", "slow"} <= set(shown.ids()) and not shown.all("script")
     assert f"{found['speedup']:.2f}\N{MULTIPLICATION SIGN} !" in shown.text
     assert f"{found['rows'][0]['bytes']['file'][0]:,}" in shown.text
+
+
+def test_the_page_of_the_committed_records_has_all_of_them():
+    files = sorted((Path(__file__).parents[1] / "experiments/results/systems").glob("*.json"))
+    shown = Page(page.page_of([json.loads(file.read_text()) for file in files]))
+    assert files and {file.stem for file in files} <= set(shown.ids())
 
 
 def test_there_is_no_page_without_a_record(tmp_path):

@@ -131,8 +131,8 @@ def table(record: Mapping[str, Any]) -> Table:
         quality = [f"{row['quality']:.4f}", f"{low:+.4f} to {high:+.4f}"]
         drawn.add_row(row["way"], *costs, *quality, *cold)
     drawn.caption = (
-        f"{record['way']}: size -{record['size_reduction']:.1%}, {record['speedup']:.2f}x, "
-        f"multiply-adds -{record['multiply_adds_reduction']:.1%}; the interval is that of the "
+        f"{record['way']}: size {-record['size_reduction']:+.1%}, {record['speedup']:.2f}x, "
+        f"multiply-adds {-record['multiply_adds_reduction']:+.1%}; the interval is that of the "
         "difference to the teacher"
     )
     return drawn

@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.files import replacing
 from tfcompress.page.document import Section, document
-from tfcompress.page.facts import facts
+from tfcompress.page.facts import facts, table_of
 from tfcompress.page.markup import Column, Html, Tables, element, join, numbers
 from tfcompress.page.numbers import MISSING, signed, whole
 from tfcompress.page.pictures import bars, interval
@@ -75,9 +75,9 @@ def _summary(record: Record) -> tuple[object, ...]:
     return (
         element("a", record["system"], href=f"#{record['system']}"),
         kind,
-        _marked(f"-{record['size_reduction']:.1%}", reached.get("size_reduction")),
+        _marked(_less(record["size_reduction"]), reached.get("size_reduction")),
         _marked(_times(record["speedup"]), reached.get("speedup")),
-        _marked(f"-{record['multiply_adds_reduction']:.1%}",
+        _marked(_less(record["multiply_adds_reduction"]),
                 reached.get("multiply_adds_reduction")),
         f"{record['quality_teacher']:.4f}",
         f"{record['quality']:.4f}",
@@ -90,23 +90,35 @@ def _marked(text: str, reached: bool | None) -> str:
     return f"{text} !" if reached is False else text
 
 
+def _less(reduction: float) -> str:
+    return f"{-reduction:+.1%}" if reduction else "0.0%"
+
+
 def _times(value: float) -> str:
     return f"{value:.2f}\N{MULTIPLICATION SIGN}"
 
 
 def _system(record: Record, tables: Tables) -> Section:
     told = {name: value for name, value in record.items() if name not in ("rows", "teacher")}
-    rows = [row for row in record.get("rows", ()) if "bytes" in row]
+    rows = record.get("rows", ())
+    headlined = bool(rows) and all("reached" in row for row in rows)
     parts = [
         element("p", f"Published with: {record['published_techniques']}.")
         if "published_techniques" in record
         else None,
-        _ways(record, rows, tables) if rows else None,
+        _ways(record, rows, tables) if headlined else _plain(record, rows, tables),
         *(_specs(row) for row in rows if "specs" in row),
         element("details", element("summary", "How it was run"),
                 facts(told, f"Record of {record['system']}", tables)),
     ]  # fmt: skip
     return Section(record["system"], record["system"], join(parts))
+
+
+def _plain(record: Record, rows: Sequence[Record], tables: Tables) -> Html | None:
+    """Rows of a system without a headline: what of them is a number or a text."""
+    shown = [{key: one for key, one in row.items() if isinstance(one, (str, int, float))}
+             for row in rows]  # fmt: skip
+    return table_of(shown, f"Files of {record['system']}", tables) if shown else None
 
 
 def _ways(record: Record, rows: Sequence[Record], tables: Tables) -> Html:
@@ -141,10 +153,10 @@ def _way(row: Record, largest: float) -> tuple[object, ...]:
     return (
         row["way"],
         whole(file["bytes"]),
-        _marked(f"-{row['size_reduction']:.1%}", reached.get("size_reduction")),
+        _marked(_less(row["size_reduction"]), reached.get("size_reduction")),
         f"{file['median_us']:.1f}",
         _marked(_times(row["speedup"]), reached.get("speedup")),
-        _marked(f"-{row['multiply_adds_reduction']:.1%}", reached.get("multiply_adds_reduction")),
+        _marked(_less(row["multiply_adds_reduction"]), reached.get("multiply_adds_reduction")),
         _marked(signed(row["quality_difference"]), reached.get("quality")),
         f"{signed(low)} to {signed(high)}",
         join([

@@ -41,9 +41,9 @@ def _asked(goal: Mapping[str, Any]) -> list[str]:
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     texts = {
-        "size_reduction": f"-{row['size_reduction']:.1%}",
+        "size_reduction": f"{-row['size_reduction']:+.1%}",
         "speedup": f"{row['speedup']:.2f}x",
-        "multiply_adds_reduction": f"-{row['multiply_adds_reduction']:.1%}",
+        "multiply_adds_reduction": f"{-row['multiply_adds_reduction']:+.1%}",
         "quality": f"{row['quality_difference']:+.4f}",
     }
     low, high = row["quality_interval"]
