@@ -39,16 +39,24 @@ def recognized(values: Any, n_classes: int, blocks: Sequence[tuple[int, int]]) -
 
 
 def narrow_in_integers(keep: float, blocks: Sequence[tuple[int, int]]) -> list[tfc.Rule]:
-    """Rules for fewer filters, and all of them in 8 bits with their activations.
-
-    Four bits would be smaller, and are slower in LiteRT's convolutions.
+    """Rules for fewer filters, and all of them in integers.
 
     Args:
       keep: share of the filters. blocks: see `recognized`.
     """
+    return [tfc.rule(CONVOLUTIONS, tfc.Shrink(keep=keep, multiple=8)), *in_integers(blocks)]
+
+
+def in_integers(blocks: Sequence[tuple[int, int]]) -> list[tfc.Rule]:
+    """Rules for convolutions and the head in 8 bits with their activations.
+
+    Four bits would be smaller, and are slower in LiteRT's convolutions.
+
+    Args:
+      blocks: see `recognized`.
+    """
     last = tfc.by_name(f"relu{len(blocks)}")
     return [
-        tfc.rule(CONVOLUTIONS, tfc.Shrink(keep=keep, multiple=8)),
         tfc.rule(CONVOLUTIONS | HEAD, tfc.Quantize(bits=8)),
         tfc.rule(CONVOLUTIONS | last | HEAD, tfc.QuantizeActivations()),
     ]

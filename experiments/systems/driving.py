@@ -10,7 +10,14 @@ from experiments.data import signs
 from experiments.models import tf
 from experiments.systems import image
 from experiments.systems.classifying import Classified
-from experiments.systems.convolving import FIRST, HEAD, INNER, narrow_in_integers, recognized
+from experiments.systems.convolving import (
+    CONVOLUTIONS,
+    FIRST,
+    HEAD,
+    INNER,
+    in_integers,
+    recognized,
+)
 from experiments.systems.system import Goal, System, Way
 from experiments.training import TrainingConfig
 
@@ -69,11 +76,20 @@ PUBLISHED = Way(
     weight=0.7,
 )
 
-NARROW_IN_INTEGERS = tfc.Spec(narrow_in_integers(0.5, BLOCKS))
+# The last blocks are computed at few places; they keep more of their filters.
+FOURTH, FIFTH = tfc.by_name("conv4"), tfc.by_name("conv5")
+NARROW_IN_INTEGERS = tfc.Spec(
+    [
+        tfc.rule(CONVOLUTIONS & ~(FOURTH | FIFTH), tfc.Shrink(keep=1 / 2, multiple=8)),
+        tfc.rule(FOURTH, tfc.Shrink(keep=5 / 8, multiple=8)),
+        tfc.rule(FIFTH, tfc.Shrink(keep=9 / 16, multiple=8)),
+        *in_integers(BLOCKS),
+    ]
+)
 OWN = Way(
     name="own",
     specs=(NARROW_IN_INTEGERS,),
-    training=TrainingConfig(seed=0, batch=64, epochs=20, peak_learning_rate=2e-3, warmup_steps=100),
+    training=TrainingConfig(seed=0, batch=64, epochs=36, peak_learning_rate=2e-3, warmup_steps=100),
     temperature=4.0,
     weight=0.7,
 )
