@@ -106,6 +106,14 @@ def test_work_of_other_settings_is_refused(found, work):
         Run(other, SUBJECT, 3, work / "seed-3", stop=lambda: False).teacher()
 
 
+def test_a_file_that_is_farther_off_than_its_way_allows_is_refused(found, work):
+    strict = replace(SYSTEM, ways=(replace(OWN, tolerance=1e-9),))
+    shipped = (work / "seed-3/own/model.tflite").read_bytes()
+    with pytest.raises(tfc.ExportError, match="deviates"):
+        record(strict, None, [3], work)
+    assert (work / "seed-3/own/model.tflite").read_bytes() == shipped
+
+
 def test_the_table_says_what_falls_short(found):
     row = {**found["rows"][0], "reached": {"size_reduction": True, "speedup": False}}
     text = text_of(table({**found, "rows": [row]}))

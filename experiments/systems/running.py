@@ -77,14 +77,17 @@ def _trained(run: Run) -> dict[str, Trained]:
 
 
 def _exported(run: Run, models: dict[str, Trained]) -> dict[str, tfc.Exported]:
+    tolerances: dict[str, float | None] = {TEACHER: None}
+    tolerances |= {way.name: way.tolerance for way in run.system.ways}
     return {
-        name: _file(run.subject, model.network, run.work / name) for name, model in models.items()
+        name: _file(run.subject, models[name].network, run.work / name, tolerance)
+        for name, tolerance in tolerances.items()
     }
 
 
-def _file(subject: Subject, network: Any, folder: Path) -> tfc.Exported:
+def _file(subject: Subject, network: Any, folder: Path, tolerance: float | None) -> tfc.Exported:
     calls = {subject.signature: subject.calls()}
-    return tfc.export(network, folder, signatures=subject.signatures(), verify_with=calls)
+    return tfc.export(network, folder, subject.signatures(), calls, tolerance)
 
 
 def _seconds(trained: Sequence[dict[str, Trained]], run: float) -> dict[str, float]:

@@ -103,6 +103,7 @@ class Way:
       temperature: of the distillation. weight: the teacher's share of the loss.
       begin: from (a teacher, `sizes`) to the float32 student that the specs are for; None: that is
         the teacher itself. sizes: JSON data that say which.
+      tolerance: how far the file's answers may be from the student's, see `tfcompress.export`.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Way:
     weight: float
     begin: Callable[[Any, dict[str, Any]], Any] | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
+    tolerance: float | None = None
 
     def student(self, teacher: Any) -> Any:
         """What the specs make of a teacher, before it is trained.
