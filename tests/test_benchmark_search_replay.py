@@ -111,6 +111,23 @@ def test_runs_that_are_there_are_not_made_again(subject):
     assert len(kept) == 1 and there["random"]["2"][-1] >= 0.95 > there["random"]["2"][-2]
 
 
+def test_the_best_of_random_trials_is_within_the_budget(subject):
+    recorded, before = subject.recorded, subject.recorded.before
+    n = len(recorded.rows)
+    most = sorted(row.figures.bytes for row in recorded.rows)[n // 4]
+    fitting = [row.figures.quality for row in recorded.rows if row.figures.bytes <= most]
+    share = (most + 0.5) / before.bytes
+    every = replaying.best_of_random(recorded, share, n, draws=3)
+    assert 0 < len(fitting) < n / 2
+    assert every["low"] == every["median"] == every["high"] == max(fitting) / before.quality
+    assert (every["without"], every["seconds"]) == (0.0, float(n))
+    few = replaying.best_of_random(recorded, share, 2, draws=2000)
+    assert few["median"] < every["median"]
+    missed = 1 - len(fitting) / n
+    assert few["without"] == pytest.approx(missed * (missed - 1 / n) / (1 - 1 / n), abs=0.04)
+    assert replaying.best_of_random(recorded, 1e-6, 2, draws=3)["without"] == 1.0
+
+
 def test_shares_are_of_what_all_specs_cover(subject):
     recorded = subject.recorded
     shares = replaying.played(recorded, iter(range(len(recorded.rows))), 1.0)

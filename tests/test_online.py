@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from later import Later
 
 import tfcompress as tfc
 from experiments.data.timed import Timed
@@ -49,17 +50,6 @@ def some_events():
 
 DATA = some_events()
 STREAM = Stream(DATA)
-
-
-class Later:
-    """Asks to stop after so many steps."""
-
-    def __init__(self, steps):
-        self.left = steps
-
-    def __call__(self):
-        self.left -= 1
-        return self.left < 0
 
 
 @pytest.fixture(scope="module")

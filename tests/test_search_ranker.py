@@ -12,7 +12,7 @@ import tfcompress as tfc
 from experiments.data.letor import Judged, Judgements
 from experiments.models.letor import NOWHERE, PADDING, ListwiseSoftmax, logarithms, tower
 from experiments.systems import measuring, search_ranker
-from experiments.systems.judging import LIST, Ranked, Tables, answerable, ndcg
+from experiments.systems.judging import LIST, Ranked, Tables, answerable, calls_of, ndcg
 from experiments.systems.running import record
 from experiments.systems.system import Goal
 from experiments.systems.table import table
@@ -109,7 +109,7 @@ def test_a_query_without_a_relevant_document_is_left_out(subject):
 def test_a_long_list_is_asked_in_several_calls(subject):
     split = subject.data.test
     query = int(split.lengths.argmax())
-    calls = subject._calls_of(split, query)
+    calls = calls_of(split, subject._ids(split), query)
     assert len(calls) == -(-split.lengths[query] // LIST) > 1
     features = np.concatenate([call["features"] for call in calls])
     own = split.features[split.starts[query] : split.starts[query + 1]]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from html_pages import Page
+from later import Later
 
 import tfcompress as tfc
 from experiments.data.labelled import Labelled, Splits
@@ -41,17 +42,6 @@ SUBJECT = Classified(
     Splits("halves", halves(64, 0), halves(16, 1), halves(24, 2)), image.network, image.distorted
 )
 SYSTEM = replace(image.SYSTEM, load=lambda folder: SUBJECT, teaching=BRIEF, ways=(OWN,))
-
-
-class Later:
-    """Asks to stop after so many steps."""
-
-    def __init__(self, steps):
-        self.left = steps
-
-    def __call__(self):
-        self.left -= 1
-        return self.left < 0
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +125,12 @@ def test_the_page_has_every_record_and_marks_what_falls_short(found, tmp_path):
     assert f"{found['rows'][0]['bytes']['file'][0]:,}" in shown.text
 
 
-def test_the_page_of_the_committed_records_has_all_of_them():
-    files = sorted((Path(__file__).parents[1] / "experiments/results/systems").glob("*.json"))
-    shown = Page(page.page_of([json.loads(file.read_text()) for file in files]))
-    assert files and {file.stem for file in files} <= set(shown.ids())
+def test_the_committed_page_is_that_of_the_committed_records():
+    folder = Path(__file__).parents[1] / "experiments/results/systems"
+    files = sorted(folder.glob("*.json"))
+    text = page.page_of([json.loads(file.read_text()) for file in files])
+    assert (folder / page.PAGE).read_text() == text
+    assert files and {file.stem for file in files} <= set(Page(text).ids())
 
 
 def test_there_is_no_page_without_a_record(tmp_path):

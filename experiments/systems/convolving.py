@@ -38,15 +38,6 @@ def recognized(values: Any, n_classes: int, blocks: Sequence[tuple[int, int]]) -
     return layers.Dense(n_classes, name="head")(values)
 
 
-def narrow_in_integers(keep: float, blocks: Sequence[tuple[int, int]]) -> list[tfc.Rule]:
-    """Rules for fewer filters, and all of them in integers.
-
-    Args:
-      keep: share of the filters. blocks: see `recognized`.
-    """
-    return [tfc.rule(CONVOLUTIONS, tfc.Shrink(keep=keep, multiple=8)), *in_integers(blocks)]
-
-
 def in_integers(blocks: Sequence[tuple[int, int]]) -> list[tfc.Rule]:
     """Rules for convolutions and the head in 8 bits with their activations.
 

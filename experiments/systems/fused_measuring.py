@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-import tfcompress as tfc
 from experiments.systems.fused_quality import (
     QUESTIONS,
     K,
@@ -18,11 +17,17 @@ from experiments.systems.fused_quality import (
     qualities,
 )
 from experiments.systems.fusing import Fusing
-from experiments.systems.measuring import TEACHER, difference
+from experiments.systems.measuring import (
+    TEACHER,
+    Files,
+    difference,
+    largest_share,
+    latency,
+    of_both,
+)
 
 POPULARITY = "popularity"
 MAIN = "recommend"
-Files = Mapping[str, tfc.Exported]
 Calls = Mapping[str, Sequence[Mapping[str, npt.NDArray[np.int32]]]]
 Qualities = Mapping[str, npt.NDArray[np.float64]]  # of each question, float [runs, examples]
 
@@ -45,10 +50,10 @@ def measured(subject: Fusing, runs: Sequence[Files], asked: Calls) -> list[dict[
             qualities(file_scorer(run[name].model, subject), subject, "test") for run in runs
         ]
         found[name] = {one: np.stack([run[one] for run in of_runs]) for one in QUESTIONS}
-    latency = {signature: _latency(signature, runs, asked) for signature in (MAIN, "describe")}
+    times = {one: latency(runs, one, asked[one]) for one in (MAIN, "describe")}
     rows: list[dict[str, Any]] = [{"way": POPULARITY} | _compared(found, POPULARITY)]
     for name in names:
-        rows.append({"way": name} | _compared(found, name) | _costs(name, runs, latency))
+        rows.append({"way": name} | _compared(found, name) | _costs(name, runs, times))
     return rows
 
 
@@ -58,55 +63,28 @@ def _compared(found: Mapping[str, Qualities], name: str) -> dict[str, Any]:
     return warm | dict(zip(QUESTIONS[1:], others, strict=True))
 
 
-def _latency(signature: str, runs: Sequence[Files], asked: Calls) -> dict[str, list[float]]:
-    """Microseconds of a call of those files that have this signature; all take turns."""
-    files = {
-        f"{name}/{number}": exported.model
-        for number, run in enumerate(runs)
-        for name, exported in run.items()
-        if signature in exported.report["multiply_adds"]
-    }
-    times = tfc.compare_latency(files, signature, dict.fromkeys(files, asked[signature]))
-    found: dict[str, list[float]] = {}
-    for name in files:
-        found.setdefault(name.rsplit("/", 1)[0], []).append(times[name])
-    return found
-
-
 def _costs(
-    name: str, runs: Sequence[Files], latency: Mapping[str, Mapping[str, Sequence[float]]]
+    name: str, runs: Sequence[Files], latencies: Mapping[str, Mapping[str, Sequence[float]]]
 ) -> dict[str, Any]:
     """What a file costs beside the teacher's: of several runs the worst."""
-
-    def of(figure: Callable[[tfc.Exported], int]) -> dict[str, list[int]]:
-        return {key: [figure(run[file]) for run in runs] for key, file in _both(name)}
-
-    size = of(lambda one: int(one.report["sizes"]["bytes"]))
-    work = of(lambda one: int(one.report["multiply_adds"][MAIN]))
+    size = of_both(name, runs, lambda one: int(one.report["sizes"]["bytes"]))
+    work = of_both(name, runs, lambda one: int(one.report["multiply_adds"][MAIN]))
     times = {
-        signature: {key: list(found[file]) for key, file in _both(name)}
-        for signature, found in latency.items()
+        signature: {"file": list(found[name]), TEACHER: list(found[TEACHER])}
+        for signature, found in latencies.items()
         if name in found
     }
-    speedups = {signature: 1 / _largest_share(both) for signature, both in times.items()}
+    speedups = {signature: 1 / largest_share(both) for signature, both in times.items()}
     return {
-        "size_reduction": 1 - _largest_share(size),
+        "size_reduction": 1 - largest_share(size),
         "speedup": speedups.pop(MAIN),
-        "multiply_adds_reduction": 1 - _largest_share(work),
+        "multiply_adds_reduction": 1 - largest_share(work),
         **{f"speedup_{signature}": value for signature, value in speedups.items()},
         "bytes": size,
-        "gzip_bytes": of(lambda one: int(one.report["sizes"]["gzip_bytes"])),
+        "gzip_bytes": of_both(name, runs, lambda one: int(one.report["sizes"]["gzip_bytes"])),
         "multiply_adds": work,
         "median_us": times,
     }
-
-
-def _both(name: str) -> list[tuple[str, str]]:
-    return [("file", name), (TEACHER, TEACHER)]
-
-
-def _largest_share(figures: Mapping[str, Sequence[float]]) -> float:
-    return max(file / other for file, other in zip(figures["file"], figures[TEACHER], strict=True))
 
 
 def table(record: Mapping[str, Any]) -> Table:

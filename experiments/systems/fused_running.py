@@ -6,7 +6,6 @@ films that came since, and models without ids and without facts stand beside the
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,17 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 import tfcompress as tfc
-from experiments.compression import provenance
 from experiments.models import tf
 from experiments.models.multimodal import Multimodal, built, folded, signatures
 from experiments.systems import multimodal
-from experiments.systems.fused_measuring import MAIN, Files, measured
+from experiments.systems.fused_measuring import MAIN, measured
 from experiments.systems.fused_quality import K, validated
 from experiments.systems.fusing import Fusing, FusingLearner, taught_on
 from experiments.systems.learning import Trained, finished
-from experiments.systems.measuring import TEACHER
+from experiments.systems.measuring import TEACHER, Files
 from experiments.systems.multimodal import Alone, CrossModal
-from experiments.systems.running import SHIPPED
+from experiments.systems.running import SHIPPED, check_seeds, run_of
 from experiments.training import Trainer, TrainingConfig, Validation
 
 N_CALLS = 8
@@ -160,8 +158,7 @@ def record(
       What `experiments/results/systems/multimodal.json` holds. `quality` is the NDCG@10 of films
       that were seen; each row has that of films that came since, too.
     """
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"Received seeds={list(seeds)}, expected at least one, each once.")
+    check_seeds(seeds)
     subject, begun = load(folder), time.monotonic()
     runs = [FusedRun(subject, trainings, seed, work / f"seed-{seed}", stop) for seed in seeds]
     trained = [run.all() for run in runs]
@@ -172,7 +169,6 @@ def record(
     for way in trainings.ways:
         next(row for row in rows if row["way"] == way.name).update(way.to_data())
     shipped = rows[-1] | {"reached": {}}
-    training = sum(one.record["seconds"] for models in trained for one in models.values())
     return {
         "system": multimodal.NAME,
         "published_techniques": "nothing was published for it",
@@ -183,7 +179,5 @@ def record(
         "rows": rows,
         "seeds": list(seeds),
         "data": dict(subject.described),
-        "seconds": {"training": round(training, 1), "this_run": round(time.monotonic() - begun, 1)},
-        **provenance("systems"),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
+        **run_of(trained, time.monotonic() - begun),
     }

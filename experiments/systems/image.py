@@ -10,7 +10,7 @@ import tfcompress as tfc
 from experiments.data import images
 from experiments.models import tf
 from experiments.systems.classifying import Classified
-from experiments.systems.convolving import FIRST, HEAD, INNER, narrow_in_integers, recognized
+from experiments.systems.convolving import CONVOLUTIONS, FIRST, HEAD, INNER, in_integers, recognized
 from experiments.systems.system import Goal, System, Way
 from experiments.training import TrainingConfig
 
@@ -85,7 +85,9 @@ PUBLISHED = Way(
     weight=0.7,
 )
 
-NARROW_IN_INTEGERS = tfc.Spec(narrow_in_integers(0.5, BLOCKS))
+NARROW_IN_INTEGERS = tfc.Spec(
+    [tfc.rule(CONVOLUTIONS, tfc.Shrink(keep=0.5, multiple=8)), *in_integers(BLOCKS)]
+)
 OWN = Way(
     name="own",
     specs=(NARROW_IN_INTEGERS,),

@@ -180,29 +180,37 @@ class Ranked:
 
     def calls(self) -> Sequence[Mapping[str, Array]]:
         """The first documents of the first validation queries, a query a call."""
-        split, queries = self.data.validation, range(min(N_CALLS, len(self.data.validation)))
-        return [self._calls_of(split, query)[0] for query in queries]
-
-    def _calls_of(self, split: Judged, query: int) -> list[dict[str, Array]]:
-        """All documents of a query, `LIST` a call; the last is filled up with its first one."""
-        ids, (start, end) = self._ids(split), split.starts[query : query + 2]
-        calls = []
-        for first in range(start, end, LIST):
-            rows = np.arange(first, first + LIST)
-            rows = np.where(rows < end, rows, first)
-            taken = {"features": split.features[rows], "documents": ids["documents"][rows]}
-            calls.append({**taken, "query": ids["queries"][query : query + 1]})
-        return calls
+        split, ids = self.data.validation, self._ids(self.data.validation)
+        queries = range(min(N_CALLS, len(split)))
+        return [calls_of(split, ids, query)[0] for query in queries]
 
     def quality(self, file: Path) -> Quality:
         """NDCG@10 of all documents of each test query that has a relevant one."""
         model, split, found = tfc.LiteModel(file), self.data.test, []
+        ids = self._ids(split)
         for query in answerable(split):
             start, end = split.starts[query : query + 2]
-            answers = [model.run(self.signature, call) for call in self._calls_of(split, query)]
+            answers = [model.run(self.signature, call) for call in calls_of(split, ids, query)]
             scores = np.concatenate([answer["scores"] for answer in answers])[: end - start]
             found.append(ndcg(scores, split.relevance[start:end]))
         return np.array(found)
+
+
+def calls_of(split: Judged, ids: Mapping[str, Array], query: int) -> list[dict[str, Array]]:
+    """All documents of a query, `LIST` a call; the last is filled up with its first one.
+
+    Args:
+      split: the queries. ids: rows of the tables, of every document and of every query.
+      query: its number.
+    """
+    start, end = split.starts[query : query + 2]
+    calls = []
+    for first in range(start, end, LIST):
+        rows = np.arange(first, first + LIST)
+        rows = np.where(rows < end, rows, first)
+        taken = {"features": split.features[rows], "documents": ids["documents"][rows]}
+        calls.append({**taken, "query": ids["queries"][query : query + 1]})
+    return calls
 
 
 def answerable(split: Judged) -> npt.NDArray[np.intp]:

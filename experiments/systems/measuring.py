@@ -9,7 +9,7 @@ import numpy as np
 
 import tfcompress as tfc
 from experiments.ranking import paired_bootstrap
-from experiments.systems.system import Goal, Quality, Subject, System, Way
+from experiments.systems.system import Array, Goal, Quality, Subject, System, Way
 
 TEACHER = "teacher"
 SEED = 0  # of the bootstrap
@@ -31,20 +31,37 @@ def measured(system: System, subject: Subject, runs: Sequence[Files]) -> list[di
     quality = {
         name: np.array([subject.quality(files[name].model) for files in runs]) for name in names
     }
-    latency = _latency(subject, runs)
-    return [row(way, system.goal, runs, quality, latency) for way in system.ways]
+    times = latency(runs, subject.signature, subject.calls())
+    return [row(way, system.goal, runs, quality, times) for way in system.ways]
 
 
-def _latency(subject: Subject, runs: Sequence[Files]) -> dict[str, list[float]]:
-    """Of each way and the teacher, microseconds of a call in each run; all files take turns."""
+def latency(
+    runs: Sequence[Files], signature: str, calls: Sequence[Mapping[str, Array]]
+) -> dict[str, list[float]]:
+    """Microseconds of a call in each run, by name, of files that have the signature.
+
+    Args:
+      runs: for each seed the files by name; all take turns. signature, calls: what is asked.
+    """
     files = {
         f"{name}/{number}": exported.model
         for number, run in enumerate(runs)
         for name, exported in run.items()
+        if signature in exported.report["multiply_adds"]
     }
-    calls = subject.calls()
-    found = tfc.compare_latency(files, subject.signature, dict.fromkeys(files, calls))
-    return {name: [found[f"{name}/{n}"] for n in range(len(runs))] for name in runs[0]}
+    times = tfc.compare_latency(files, signature, dict.fromkeys(files, calls))
+    found: dict[str, list[float]] = {}
+    for name in files:
+        found.setdefault(name.rsplit("/", 1)[0], []).append(times[name])
+    return found
+
+
+def of_both(
+    name: str, runs: Sequence[Files], figure: Callable[[tfc.Exported], Any]
+) -> dict[str, list[Any]]:
+    """A figure of a file and of its teacher's, in each run."""
+    both = {"file": name, TEACHER: TEACHER}
+    return {key: [figure(run[one]) for run in runs] for key, one in both.items()}
 
 
 def row(
@@ -52,7 +69,7 @@ def row(
     goal: Goal,
     runs: Sequence[Files],
     quality: Mapping[str, Quality],
-    latency: Mapping[str, Sequence[float]],
+    times: Mapping[str, Sequence[float]],
 ) -> dict[str, Any]:
     """One way beside the teacher.
 
@@ -62,24 +79,20 @@ def row(
     Args:
       way: which. goal: what must be reached. runs: see `measured`.
       quality: of each way and the teacher, float [runs, examples].
-      latency: of each way and the teacher, microseconds in each run.
+      times: of each way and the teacher, microseconds in each run.
 
     Returns:
       JSON data. `quality_interval` is that of the difference, see `difference`; `gzip_bytes` are
       None of files whose tables were streamed, which nobody zips.
     """
 
-    def of_both(figure: Callable[[tfc.Exported], Any]) -> dict[str, list[Any]]:
-        both = {"file": way.name, TEACHER: TEACHER}
-        return {key: [figure(files[name]) for files in runs] for key, name in both.items()}
-
-    size = of_both(lambda one: int(one.report["sizes"]["bytes"]))
-    work = of_both(lambda one: sum(one.report["multiply_adds"].values()))
-    times = {"file": list(latency[way.name]), TEACHER: list(latency[TEACHER])}
+    size = of_both(way.name, runs, lambda one: int(one.report["sizes"]["bytes"]))
+    work = of_both(way.name, runs, lambda one: sum(one.report["multiply_adds"].values()))
+    median = {"file": list(times[way.name]), TEACHER: list(times[TEACHER])}
     found = {
-        "size_reduction": 1 - _largest_share(size),
-        "speedup": 1 / _largest_share(times),
-        "multiply_adds_reduction": 1 - _largest_share(work),
+        "size_reduction": 1 - largest_share(size),
+        "speedup": 1 / largest_share(median),
+        "multiply_adds_reduction": 1 - largest_share(work),
         **difference(quality[way.name], quality[TEACHER]),
     }
     return {
@@ -87,13 +100,14 @@ def row(
         **found,
         "reached": reached(found, goal),
         "bytes": size,
-        "gzip_bytes": of_both(lambda one: one.report["sizes"].get("gzip_bytes")),
+        "gzip_bytes": of_both(way.name, runs, lambda one: one.report["sizes"].get("gzip_bytes")),
         "multiply_adds": work,
-        "median_us": times,
+        "median_us": median,
     }
 
 
-def _largest_share(figures: Mapping[str, Sequence[float]]) -> float:
+def largest_share(figures: Mapping[str, Sequence[float]]) -> float:
+    """The most that a file has of what its teacher's has, over all runs; see `of_both`."""
     return max(file / other for file, other in zip(figures["file"], figures[TEACHER], strict=True))
 
 

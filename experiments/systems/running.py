@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,7 @@ def record(
       ValueError: if there is no seed, or one twice, or `work` belongs to other settings.
       ExportError: if a file is not what its model computes.
     """
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"Received seeds={list(seeds)}, expected at least one, each once.")
+    check_seeds(seeds)
     subject, begun = system.load(folder), time.monotonic()
     runs = [Run(system, subject, seed, work / f"seed-{seed}", stop) for seed in seeds]
     trained = [_trained(run) for run in runs]
@@ -64,10 +63,18 @@ def record(
         "teacher": [models[TEACHER].record for models in trained],
         "seeds": list(seeds),
         "data": dict(subject.described),
-        "seconds": _seconds(trained, time.monotonic() - begun),
-        **provenance("systems"),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
+        **run_of(trained, time.monotonic() - begun),
     }
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """That there is a seed, and none twice.
+
+    Raises:
+      ValueError: there is not.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"Received seeds={list(seeds)}, expected at least one, each once.")
 
 
 def _trained(run: Run) -> dict[str, Trained]:
@@ -90,7 +97,11 @@ def _file(subject: Subject, network: Any, folder: Path, tolerance: float | None)
     return tfc.export(network, folder, subject.signatures(), calls, tolerance)
 
 
-def _seconds(trained: Sequence[dict[str, Trained]], run: float) -> dict[str, float]:
-    """How long trainings took, earlier runs included, and this run as a whole."""
+def run_of(trained: Sequence[Mapping[str, Trained]], seconds: float) -> dict[str, Any]:
+    """How long a run took and where it was; trainings of earlier runs count, too."""
     training = sum(one.record["seconds"] for models in trained for one in models.values())
-    return {"training": round(training, 1), "this_run": round(run, 1)}
+    return {
+        "seconds": {"training": round(training, 1), "this_run": round(seconds, 1)},
+        **provenance("systems"),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+    }
