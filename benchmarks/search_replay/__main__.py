@@ -9,6 +9,9 @@ until their files cover 95 % of what all recorded files cover together: the area
 of bytes (in their logarithm) and AUC, the float32 file's bytes, and the AUC that films have by
 their mean click alone. It writes `results/search_replay.json` after every run, goes on with what it
 finds there, and draws a picture beside it.
+
+`budgets` says what 20 random trials of the record are worth within a quarter, an eighth and a
+sixteenth of the model's bytes.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 TEACHER = ROOT / "saved_models" / "ml1m-ranking-teacher"
 PACKAGES = ("numpy", "tensorflow", "tf-keras", "keras-tuner", "scikit-learn", "ai-edge-litert")
+TRIALS, BUDGETS = 20, (1 / 4, 1 / 8, 1 / 16)
 FLAGS = flags.FLAGS
 
 
@@ -69,6 +73,24 @@ def replay() -> None:
     )  # fmt: skip
     picture.draw(runs, recorded, FLAGS.share, out.with_suffix(".png"))
     Console(width=110).print(table_of(replaying.summary(runs), FLAGS.share))
+
+
+def budgets() -> None:
+    """Prints the best of random trials within budgets."""
+    recorded = table.read(Path(FLAGS.record))
+    shown = Table(title=f"Quality kept by the best of {TRIALS} random trials")
+    for name in ("of the bytes", "median", "95 % of searches", "without a file", "seconds"):
+        shown.add_column(name, justify="right")
+    for share in BUDGETS:
+        best = replaying.best_of_random(recorded, share, TRIALS)
+        shown.add_row(
+            f"1/{1 / share:.0f}",
+            f"{best['median']:.2%}",
+            f"{best['low']:.2%} to {best['high']:.2%}",
+            f"{best['without']:.0%}",
+            f"{best['seconds']:.0f}",
+        )
+    Console(width=110).print(shown)
 
 
 def table_of(rows: Sequence[dict[str, Any]], share: float) -> Table:
@@ -109,7 +131,7 @@ def define_flags() -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Does what the command says."""
-    verbs = {"record": record, "replay": replay}
+    verbs = {"record": record, "replay": replay, "budgets": budgets}
     if len(argv) != 2 or argv[1] not in verbs:
         raise app.UsageError(f"Received {argv[1:]}, expected one of {list(verbs)}.")
     verbs[argv[1]]()

@@ -59,6 +59,35 @@ def replay(
     return runs
 
 
+def best_of_random(
+    recorded: Recorded, bytes_share: float, trials: int, draws: int = 5000, seed: int = 0
+) -> dict[str, float]:
+    """What so many random trials are worth within a budget of bytes.
+
+    Args:
+        recorded: the trials that there are.
+        bytes_share: the budget, as a share of the model's bytes before.
+        trials: of one search, drawn without replacement.
+        draws: how many searches. seed: of them.
+
+    Returns:
+        `median`, `low` and `high`: the best quality as a share of the model's before, and what 95 %
+        of the searches have, of those that have a file within the budget; `without`: the share of
+        searches that have none; `seconds`: of a search.
+    """
+    quality = np.array([row.figures.quality for row in recorded.rows]) / recorded.before.quality
+    fits = np.array([row.figures.bytes for row in recorded.rows])
+    quality[fits > bytes_share * recorded.before.bytes] = -np.inf
+    random = np.random.default_rng(seed)
+    drawn = (random.choice(len(quality), trials, replace=False) for _ in range(draws))
+    best = np.array([quality[places].max() for places in drawn])
+    found = best[np.isfinite(best)]
+    low, median, high = np.quantile(found, (0.025, 0.5, 0.975)) if len(found) else [np.nan] * 3
+    seconds = trials * float(np.mean([row.seconds for row in recorded.rows]))
+    without = 1 - len(found) / draws
+    return {"median": median, "low": low, "high": high, "without": without, "seconds": seconds}
+
+
 def digest(recorded: Recorded) -> str:
     """A short name of a record, by its content."""
     text = json.dumps(to_data(recorded), sort_keys=True)
