@@ -3,6 +3,7 @@
 Of a retrieval teacher the recipe's student is compressed, which starts as its teacher, in float32;
 of a ranking teacher the teacher itself is, trained as the recipe says. `tfcompress.auto` chooses
 what to do to it, trains where it has to, and asks every file for its validation NDCG@10 or AUC.
+`--beside=20` tries so many specs at random after it, within the same bytes (`experiments.beside`).
 Killed at any moment, the same command goes on. `--out` gets summary.json: command, versions,
 machine and all attempts.
 """
@@ -16,6 +17,7 @@ from typing import Any
 from absl import app, flags, logging
 
 import tfcompress as tfc
+from experiments import beside
 from experiments.compression import provenance
 from experiments.files import replacing
 from experiments.models import tf
@@ -37,10 +39,17 @@ EPOCHS = flags.DEFINE_integer("epochs", 2, "Of each training; 0: none is trained
 ATTEMPTS = flags.DEFINE_integer("attempts", 24, "At most so many files.", lower_bound=1)
 START = flags.DEFINE_string("start", None, "The work folder of an earlier run, to begin there.")
 KEEP_CONTRACT = flags.DEFINE_bool("keep_contract", False, "Whether to keep that run's contract.")
+BESIDE = flags.DEFINE_integer("beside", 0, "So many random trials beside auto.", lower_bound=0)
+BESIDE_EPOCHS = flags.DEFINE_float("beside_epochs", 0.125, "Of each of these.", lower_bound=0.0)
+BESIDE_SPACE = flags.DEFINE_string(
+    "beside_space", None, "A file with the specs that they draw; by default what auto chooses from."
+)
 
 
-def run(task: Task, recipe: Any, folder: Path, data: Any) -> tfc.AutoResult:
-    """Runs `tfcompress.auto` on what the task compresses of a teacher's folder."""
+def subject_of(
+    task: Task, recipe: Any, folder: Path, data: Any
+) -> tuple[Any, tfc.AutoData, tfc.Budget]:
+    """What is compressed of a teacher's folder, with which data, and to what budget."""
 
     def validation(path: Path) -> float:
         return float(task.quality(path, data, "validation", None)[task.judged])
@@ -50,13 +59,19 @@ def run(task: Task, recipe: Any, folder: Path, data: Any) -> tfc.AutoResult:
     least = KEEP.value * validation(float_file)
     subject = task.subject(recipe, folder, data, EPOCHS.value)
     size = round(SHARE.value * float_file.stat().st_size)
+    given = tfc.AutoData(subject.probe, validation, subject.training, subject.shipping)
+    return subject.model, given, tfc.Budget(bytes=size, quality=least)
+
+
+def run(model: Any, data: tfc.AutoData, budget: tfc.Budget, seed: int) -> tfc.AutoResult:
+    """Runs `tfcompress.auto`."""
     return tfc.auto(
-        subject.model,
-        tfc.AutoData(subject.probe, validation, subject.training, subject.shipping),
-        tfc.Budget(bytes=size, quality=least),
+        model,
+        data,
+        budget,
         start=START.value,
         keep_contract=KEEP_CONTRACT.value,
-        settings=tfc.AutoSettings(OUT.value, attempts=ATTEMPTS.value, seed=recipe.training.seed),
+        settings=tfc.AutoSettings(OUT.value, attempts=ATTEMPTS.value, seed=seed),
     )
 
 
@@ -80,6 +95,20 @@ def written(result: tfc.AutoResult, task: Task, recipe: Any) -> dict[str, Any]:
     }
 
 
+def random_beside(
+    model: Any, data: tfc.AutoData, result: tfc.AutoResult, seed: int
+) -> dict[str, Any]:
+    """Tries specs at random, and says what both sides came to after how many seconds."""
+    given = BESIDE_SPACE.value
+    space = tfc.Space.from_json(Path(given).read_text()) if given else None
+    folder = Path(OUT.value) / "beside"
+    how = beside.Beside(folder, BESIDE.value, BESIDE_EPOCHS.value, seed, space)
+    found = beside.random_trials(model, data, result.budget.bytes, how)
+    said = {"epochs_of_auto": EPOCHS.value, **beside.compared(result, found, how)}
+    print(beside.lines(said, result.budget.quality or 0.0))
+    return said
+
+
 def main(argv: list[str]) -> None:
     """Runs the command line."""
     logging.set_verbosity(logging.WARNING)
@@ -88,14 +117,24 @@ def main(argv: list[str]) -> None:
     folder, out = Path(TEACHER.value), Path(OUT.value)
     task = task_in(folder)
     recipe = task.recipe(Path(CONFIG.value))
-    data = task.load(Path(DATA.value) if DATA.value else None)
-    result = run(task, recipe, folder, data)
+    model, data, budget = subject_of(
+        task, recipe, folder, task.load(Path(DATA.value) if DATA.value else None)
+    )
+    result = run(model, data, budget, recipe.training.seed)
     target = Path(RESULTS.value) if RESULTS.value else out / "summary.json"
-    with replacing(target) as file:
-        file.write((json.dumps(written(result, task, recipe), indent=1) + "\n").encode())
+    content = written(result, task, recipe)
+    _write(target, content)
     write_whole(out / PAGE, search_page(result.page_data(), out.resolve().name))
     print(result)
+    if BESIDE.value:
+        said = random_beside(model, data, result, recipe.training.seed)
+        _write(target, {**content, "beside": said})
     print(json.dumps({"results": str(target), "met": result.met, "number": result.number}))
+
+
+def _write(target: Path, content: dict[str, Any]) -> None:
+    with replacing(target) as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":
