@@ -131,18 +131,52 @@ def test_a_file_that_is_too_large_is_chosen_anew_before_it_is_trained():
     assert attempts[1].measured.bytes <= 400
 
 
-def test_structure_comes_last_and_another_one_where_it_was_blamed():
+def test_an_untrained_structure_comes_before_any_training():
+    """Bits alone are too bad as they are, and a structure is not: seconds instead of minutes."""
+    budget = tfc.Budget(bytes=230, quality=0.9)
+    structure = tfc.Factorize(2)
+
+    def respond(proposal):
+        used = proposal.spec.rules[0].techniques[0]
+        return proposal.planned_bytes + 100, 0.95 if used == structure else 0.4
+
+    _, attempts, met = driven(budget, respond)
+    assert met and said(attempts) == [(tfc.Quantize(2), "AsIs"), (structure, "AsIs")]
+    assert attempts[1].proposal.why == (
+        "a smaller structure, for more bits in each weight: quality was 0.4000 of 0.9000 with no "
+        "training"
+    )
+
+
+def test_structure_is_trained_last_and_another_one_where_it_was_blamed():
     budget = tfc.Budget(bytes=230, quality=0.9)
     _, attempts, met = driven(budget, lambda p: (p.planned_bytes + 100, 0.4))
     assert not met
-    bits = [a for a in attempts if a.proposal.spec.rules[0].techniques[0] == tfc.Quantize(2)]
-    assert [type(a.proposal.effort) for a in attempts][:3] == [AsIs, FineTune, Taught]
-    assert said(attempts)[0][0] == tfc.Quantize(2) and bits
-    structures = [a for a in attempts if tfc.Factorize(2) in said([a])[0]]
-    assert structures and {type(a.proposal.effort) for a in structures} >= {AsIs, Taught}
+    bits, structure = tfc.Quantize(2), tfc.Factorize(2)
+    assert said(attempts)[:5] == [
+        (bits, "AsIs"), (structure, "AsIs"), (bits, "FineTune"), (bits, "Taught"),
+        (structure, "Taught"),
+    ]  # fmt: skip
     assert any("blamed" in a.proposal.why for a in attempts)
     specs = [(repr(a.proposal.spec), a.proposal.effort) for a in attempts]
     assert len(set(specs)) == len(specs)
+
+
+def test_a_structure_that_was_too_large_is_not_made_again_to_be_trained():
+    """The graph of a structure is larger than that of fewer bits, which are trained in between."""
+    budget = tfc.Budget(bytes=280, quality=0.9)
+
+    def respond(proposal):
+        structural = any(tfc.Factorize(2) in r.techniques for r in proposal.spec.rules)
+        return proposal.planned_bytes + (215 if structural else 100), 0.4
+
+    _, attempts, met = driven(budget, respond)
+    assert not met and any("above the budget" in a.proposal.why for a in attempts)
+    specs = [(repr(a.proposal.spec), a.proposal.effort) for a in attempts]
+    assert len(set(specs)) == len(specs)
+    within = {repr(a.proposal.spec) for a in attempts if a.measured.bytes <= 280}
+    trained = [repr(a.proposal.spec) for a in attempts if a.proposal.effort.trains]
+    assert trained and set(trained) <= within
 
 
 def test_what_is_out_of_reach_is_known_without_a_file():

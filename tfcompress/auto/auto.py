@@ -48,8 +48,9 @@ def auto(
     """Compresses a model until its file keeps to a budget, or shows that it does not get there.
 
     It begins with how sensitive each layer is, chooses what harms least within the budget, and
-    takes the cheapest step that does: weights in fewer bits, not trained; then fine-tuned; then
-    taught by the model as it was; then a smaller structure. What an evaluation says decides the
+    takes the cheapest step that does: weights in fewer bits, or a smaller structure, not trained;
+    then the fewer bits fine-tuned; then taught by the model as it was; then the smaller structure,
+    and others, taught. What an evaluation says decides the
     next step: a file that came out too large or slow is chosen anew, a layer that harmed most is
     spared. Every file is exported, verified and evaluated as a file. (The loop is that of He et
     al., "AMC", 2018, with measured sensitivities in the place of a learned agent.) The model is

@@ -16,10 +16,13 @@ from tfcompress.sensitivity.result import Whole
 from tfcompress.spec import Spec
 
 Steps = Generator[Proposal, Attempt, bool]
+One = Generator[Proposal, Attempt, Attempt]
+Sized = Generator[Proposal, Attempt, Attempt | None]
 _STRUCTURES = 3  # how many are trained, where the first ones do not do
 _RESIZED = 3  # how often a file that came out too large is chosen anew
 _BLAMES, _BLAMED = 12, 4.0
 _WIDER = 1.5
+_BITS = "weights in fewer bits, each layer's by what it harms"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,10 @@ class Known:
 
 @dataclass
 class Strategy:
-    """Cheapest sufficient steps first: fewer bits, trained no more than needed, then structure.
+    """Cheapest sufficient steps first: fewer bits and a structure as they are, then training.
+
+    Nothing is trained before both were seen to fall short without it: that takes seconds. Then the
+    fewer bits are, no more than needed, and structures last.
 
     Args:
         known: what it starts from.
@@ -70,7 +76,7 @@ class Strategy:
                 return True
         if not (yield from self._within_reach()):
             return False
-        if (yield from self._fewer_bits()) or (yield from self._structures()):
+        if (yield from self._untrained()) or (yield from self._structures()):
             return True
         yield from self._price()
         return False
@@ -99,33 +105,35 @@ class Strategy:
             f"its weights take {whole.bytes:,} bytes by plan, as few as any; whether its file "
             f"keeps to {self.budget.bytes:,} is seen"
         )
-        attempt = yield Proposal(spec, AsIs(), whole.bytes, why)
-        self._hear(attempt)
+        yield from self._tried(spec, AsIs(), why)
         return options.chosen(self._limits()) is not None
 
-    def _fewer_bits(self) -> Steps:
-        why = "weights in fewer bits, each layer's by what it harms"
-        return (yield from self._chosen(why, self.efforts, structural=False))
+    def _untrained(self) -> Steps:
+        """Fewer bits, then a structure; where neither does as it is, the bits are trained."""
+        bits = yield from self._sized(_BITS, structural=False)
+        if bits is not None and bits.meets(self.budget):
+            return True
+        structure = yield from self._sized(self._why_smaller(bits))
+        if structure is not None and structure.meets(self.budget):
+            return True
+        return bits is not None and (yield from self._trained(bits, self.efforts[1:]))
 
     def _structures(self) -> Steps:
         """Smaller structures; what harmed most in one is blamed in the next."""
         blame: dict[Any, float] = {}
-        alone = self._measured().chosen(self._limits(), structural=False)
-        why = "a smaller structure, for more bits in each weight"
-        if alone is None:
-            why = "a smaller structure, for bits alone do not get there"
-        strongest = list(dict.fromkeys([self.efforts[0], self.efforts[-1]]))
-        trained = 0
+        why = self._why_smaller(None)
+        count = 0
         for _ in range(_BLAMES):
             options = self._measured().chosen(self._limits(), blame=blame)
             if options is None or all(not one.techniques for one in options):
                 return False
-            if not self._was_tried(self._measured().spec(options)):
-                if trained == _STRUCTURES:
+            if not self._was_pushed(self._measured().spec(options)):
+                if count == _STRUCTURES:
                     return False
-                if (yield from self._chosen(why, strongest, blame=blame)):
+                count += 1
+                made = yield from self._sized(why, blame=blame)
+                if made is not None and (yield from self._trained(made, self.efforts[1:][-1:])):
                     return True
-                trained += 1
             worst = max(options, key=lambda one: one.harm)
             key = (worst.path, worst.techniques)
             blame[key] = _BLAMED * blame.get(key, 1.0)
@@ -146,46 +154,58 @@ class Strategy:
             if self._was_tried(spec):
                 continue
             why = f"to see what it would take: {limit:,.0f} bytes, not trained"
-            attempt = yield Proposal(spec, AsIs(), self.known.plan(spec).bytes, why)
-            self._hear(attempt)
+            attempt = yield from self._tried(spec, AsIs(), why)
             if attempt.measured is not None and attempt.measured.is_good(self.budget):
                 return True
         return False
 
     # --- one line ------------------------------------------------------------------------------
 
-    def _chosen(
-        self,
-        why: str,
-        efforts: Sequence[Effort],
-        structural: bool = True,
-        blame: dict[Any, float] | None = None,
-    ) -> Steps:
+    def _sized(
+        self, why: str, structural: bool = True, blame: dict[Any, float] | None = None
+    ) -> Sized:
+        """What is chosen, not trained, chosen anew while its file is too large; None: none fits."""
         for _ in range(_RESIZED):
             options = self._measured().chosen(self._limits(), structural, blame)
             if options is None or all(not one.techniques for one in options):
-                return False
-            if (yield from self._pushed(self._measured().spec(options), why, efforts)):
-                return True
-            over = self._over()
+                return None
+            made = yield from self._tried(self._measured().spec(options), self.efforts[0], why)
+            over = self._over(made)
             if not over:
-                return False
+                return made
             said = ", ".join(f"{name} by {by:,.0f}" for name, by in over.items())
             why = f"smaller, for the last file was above the budget: {said}"
-        return False
+        return None
 
     def _pushed(self, spec: Spec, why: str, efforts: Sequence[Effort]) -> Steps:
         """A spec with one effort after the other, as long as its file keeps to all costs."""
-        planned = self.known.plan(spec).bytes
+        made = yield from self._tried(spec, efforts[0], why)
+        return (yield from self._trained(made, efforts[1:]))
+
+    def _trained(self, made: Attempt, efforts: Sequence[Effort]) -> Steps:
+        """The same, from an attempt on; whether it, or one after it, meets the budget."""
         for effort in efforts:
-            attempt = yield Proposal(spec, effort, planned, why)
-            self._hear(attempt)
-            if attempt.meets(self.budget):
-                return True
-            if self._over():
-                return False
-            why = self._lacking(attempt)
-        return False
+            if made.meets(self.budget) or self._over(made):
+                break
+            made = yield from self._tried(made.proposal.spec, effort, self._lacking(made))
+        return made.meets(self.budget)
+
+    def _tried(self, spec: Spec, effort: Effort, why: str) -> One:
+        """The attempt; where it was made before, it is only heard again."""
+        for attempt in self.tried:
+            if attempt.proposal.spec == spec and attempt.proposal.effort == effort:
+                self._learn(attempt)
+                return attempt
+        attempt = yield Proposal(spec, effort, self.known.plan(spec).bytes, why)
+        self._hear(attempt)
+        return attempt
+
+    def _why_smaller(self, bits: Attempt | None) -> str:
+        """Why a smaller structure is tried, behind this attempt with fewer bits if there is one."""
+        if self._measured().chosen(self._limits(), structural=False) is None:
+            return "a smaller structure, for bits alone do not get there"
+        seen = "" if bits is None else f": {self._lacking(bits)}"
+        return f"a smaller structure, for more bits in each weight{seen}"
 
     def _lacking(self, attempt: Attempt) -> str:
         if attempt.measured is None:
@@ -199,6 +219,9 @@ class Strategy:
 
     def _hear(self, attempt: Attempt) -> None:
         self.tried.append(attempt)
+        self._learn(attempt)
+
+    def _learn(self, attempt: Attempt) -> None:
         measured = attempt.measured
         if measured is None:
             return
@@ -213,9 +236,13 @@ class Strategy:
     def _was_tried(self, spec: Spec) -> bool:
         return any(attempt.proposal.spec == spec for attempt in self.tried)
 
-    def _over(self) -> dict[str, float]:
-        measured = self.tried[-1].measured if self.tried else None
-        return {} if measured is None else measured.over(self.budget)
+    def _was_pushed(self, spec: Spec) -> bool:
+        """Whether the most was done for it that can be."""
+        most = self.efforts[-1]
+        return any(one.proposal.spec == spec and one.proposal.effort == most for one in self.tried)
+
+    def _over(self, attempt: Attempt) -> dict[str, float]:
+        return {} if attempt.measured is None else attempt.measured.over(self.budget)
 
     def _limits(self) -> Limits:
         def of(limit: int | None) -> float:
