@@ -49,7 +49,9 @@ def page_of(records: Sequence[Record]) -> str:
     lead = Paragraph(
         "Each system was published with a headline. The file that is shipped stands here beside "
         "the float32 file of its teacher: both were asked the test split once, and timed in turns "
-        "on one thread. What falls short of what was asked is marked with an exclamation mark.",
+        "on one thread. What falls short of what was asked is marked with an exclamation mark. "
+        "Minutes are those of all trainings of a system and those of its last "
+        "run, which may have found trainings of earlier runs done.",
     )
     sections = [_overview(records), *map(_system, records)]
     return document("Published systems, compressed", lead, sections)
@@ -61,6 +63,7 @@ def _overview(records: Sequence[Record]) -> Section:
         Column("data"),
         *numbers("size", "speed", "multiply-adds", "teacher", "file", "difference"),
         Column("95 % interval"),
+        *numbers("min of training", "min of last run"),
     )
     rows = tuple(map(_summary, records))
     return Section("all", "All systems", Table("Files that are shipped", columns, rows))
@@ -82,7 +85,12 @@ def _summary(record: Record) -> Row:
         f"{record['quality']:.4f}",
         _marked(signed(difference), reached.get("quality")),
         Interval(low, high, difference),
+        *(_minutes(record["seconds"][name]) for name in ("training", "this_run")),
     )  # fmt: skip
+
+
+def _minutes(seconds: float | None) -> str:
+    return MISSING if seconds is None else f"{seconds / 60:.1f}"
 
 
 def _marked(text: str, reached: bool | None) -> str:
