@@ -59,6 +59,17 @@ def test_a_report_without_newer_fields_has_a_page():
         assert f"{report['sizes']['bytes']:,}" in text and "Weights before" not in text
 
 
+@pytest.mark.parametrize("path", sorted(SAVED.glob("*/report.html")), ids=lambda p: p.parent.name)
+def test_a_committed_page_is_that_of_its_report(path, tmp_path):
+    folder = tmp_path / path.parent.name
+    folder.mkdir()
+    for name in ("report.json", "spec.json"):
+        if (path.parent / name).exists():
+            shutil.copy(path.parent / name, folder)
+    assert write_page(folder).read_text() == path.read_text(), f"tfcompress report {path.parent}"
+    assert path.stat().st_size < LIMIT
+
+
 def test_it_needs_nothing_besides(made, page):
     text = (made.folder / "report.html").read_text()
     assert not page.all("script") and not page.all("link") and not page.all("img")
