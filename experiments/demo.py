@@ -18,10 +18,11 @@ from experiments.data import movielens
 from experiments.stopping import StopRequest
 from experiments.table import comparison_table
 from experiments.training import Stopped
+from tfcompress.page import PAGE, REPORT
 from tfcompress.report import text_of
 
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
-OUT = flags.DEFINE_string("out", "build/demo", "Where the file and the report go.")
+OUT = flags.DEFINE_string("out", "build/demo", "Where the file, its report and the page of it go.")
 EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of training; the committed file had more.")
 
 CONFIG = Path("experiments/configs/mobile.json")
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
     shutil.rmtree(work)
     print(made)
     print(text_of(comparison_table(made, TEACHER)))
-    print(f"File:   {made.model}\nReport: {out / 'report.json'}")
+    print(f"File:   {made.model}\nReport: {out / REPORT}\nPage:   {out / PAGE}")
 
 
 if __name__ == "__main__":

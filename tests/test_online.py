@@ -92,6 +92,9 @@ def test_the_record_says_what_was_measured(found):
     assert found["quality"] == pytest.approx(np.mean(means))
     cost = found["cost"]
     assert cost["ratio"] == pytest.approx(cost["from_scratch_seconds"] / cost["update_seconds"])
+    assert found["seconds"]["training"] > sum(week["update"]["seconds"]["updating"]
+                                              for week in found["weeks"] if "update" in week)  # fmt: skip
+    assert found["seconds"]["this_run"] > 0
     assert 0 < found["size_reduction"] < 1 and found["data"]["synthetic"] is False
     whole, part = found["bytes"]["teacher"], found["bytes"]["file"]
     assert found["size_reduction"] == pytest.approx(1 - part / whole)

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -20,6 +22,8 @@ from tfcompress.page import (
     search_page,
     write_page,
 )
+from tfcompress.page.table import Column, Table, numbers
+from tfcompress.page.view import View
 
 LIMIT = 300_000  # bytes of a page
 MANY = 300  # layers
@@ -53,6 +57,17 @@ def test_a_report_without_newer_fields_has_a_page():
                 layer.pop(newer, None)
         text = Page(report_page(report, None, name)).text
         assert f"{report['sizes']['bytes']:,}" in text and "Weights before" not in text
+
+
+@pytest.mark.parametrize("path", sorted(SAVED.glob("*/report.html")), ids=lambda p: p.parent.name)
+def test_a_committed_page_is_that_of_its_report(path, tmp_path):
+    folder = tmp_path / path.parent.name
+    folder.mkdir()
+    for name in ("report.json", "spec.json"):
+        if (path.parent / name).exists():
+            shutil.copy(path.parent / name, folder)
+    assert write_page(folder).read_text() == path.read_text(), f"tfcompress report {path.parent}"
+    assert path.stat().st_size < LIMIT
 
 
 def test_it_needs_nothing_besides(made, page):
@@ -197,7 +212,7 @@ def test_a_folder_without_a_report_is_refused(tmp_path):
     with pytest.raises(tfc.ReportError, match="report.json is not JSON"):
         write_page(tmp_path)
     (tmp_path / "report.json").write_text('{"sizes": {}}')
-    with pytest.raises(tfc.ReportError, match="sizes has no 'bytes', expected one. Export the"):
+    with pytest.raises(tfc.ReportError, match="'parameters' is a required property. Export the"):
         write_page(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["report.json"]
 
@@ -206,3 +221,22 @@ def test_lists_of_numbers_are_on_one_line_and_texts_as_they_are():
     report = {"shape": [3, 4], "why": "ranges [ 1, 2 ] and [ 3 ]", "rows": [{"bytes": 1}]}
     text = report_json(report)
     assert '"shape": [3, 4],' in text and json.loads(text) == report
+
+
+def test_nothing_is_loaded_to_draw_before_there_is_a_page():
+    code = "import sys, tfcompress; print({'jinja2', 'jsonschema'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_row_has_a_cell_for_each_column():
+    columns = (Column("part"), *numbers("bytes"))
+    with pytest.raises(ValueError, match="A row of 'Sizes' has 1 cells, expected 2, one for each"):
+        Table("Sizes", columns, (("weights", "9"),), total=("all",))
+
+
+def test_every_template_is_of_a_part_of_a_page():
+    kinds = {one.__name__.lower() for one in View.__subclasses__()}
+    folder = resources.files("tfcompress.page") / "templates"
+    names = {one.name.removesuffix(".html") for one in folder.iterdir()}
+    assert names == {*kinds, "page", "shapes"}

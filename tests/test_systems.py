@@ -20,7 +20,7 @@ from experiments.systems.learning import Run
 from experiments.systems.measuring import TEACHER
 from experiments.systems.running import SHIPPED, record
 from experiments.systems.system import Goal
-from experiments.systems.table import table
+from experiments.systems.table import table, took
 from experiments.training import Stopped, TrainingConfig
 from tfcompress.report import text_of
 
@@ -73,6 +73,12 @@ def test_a_record_holds_what_a_file_is_worth(found, work):
     assert found["seeds"] == [3] and found["data"]["synthetic"] is False
     assert "experiments.systems" in found["command"]
     assert tfc.Spec.from_json(json.dumps(row["specs"][0])) == image.NARROW_IN_INTEGERS
+
+
+def test_a_record_and_the_last_line_say_how_long_it_took(found):
+    spent = found["seconds"]
+    assert spent["training"] > 0 and spent["this_run"] > 0
+    assert f"image: this run took {spent['this_run'] / 60:.1f} minutes" in took(found)
 
 
 def test_a_run_that_stopped_went_on(found):
@@ -131,6 +137,15 @@ def test_the_committed_page_is_that_of_the_committed_records():
     text = page.page_of([json.loads(file.read_text()) for file in files])
     assert (folder / page.PAGE).read_text() == text
     assert files and {file.stem for file in files} <= set(Page(text).ids())
+
+
+def test_the_readme_says_how_long_each_system_is_trained():
+    root = Path(__file__).parents[1]
+    rows = [line for line in (root / "README.md").read_text().splitlines() if line[:3] == "| `"]
+    for file in (root / "experiments/results/systems").glob("*.json"):
+        (row,) = (row for row in rows if row.startswith(f"| `{file.stem}` |"))
+        minutes = json.loads(file.read_text())["seconds"]["training"] / 60
+        assert row.endswith(f"| {minutes:.0f} min |")
 
 
 def test_there_is_no_page_without_a_record(tmp_path):

@@ -33,7 +33,7 @@ from experiments.systems import (
     speech,
 )
 from experiments.systems.running import record
-from experiments.systems.table import table
+from experiments.systems.table import table, took
 from experiments.training import Stopped
 from tfcompress.report import text_of
 
@@ -75,7 +75,7 @@ SEEDS = flags.DEFINE_multi_integer("seed", [0], "Trains once for each; may be gi
 
 
 def run(name: str, stop: StopRequest) -> None:
-    """Runs one system, prints its table and writes its record and picture."""
+    """Runs one system, writes its record and picture, prints its table and how long it took."""
     folder = Path(DATA.value) if DATA.value else None
     entry = SYSTEMS[name]
     found = entry.record(folder, SEEDS.value, Path(WORK.value) / name, stop)
@@ -84,6 +84,7 @@ def run(name: str, stop: StopRequest) -> None:
     if entry.draw is not None:
         entry.draw(found, Path(OUT.value) / f"{name}.png")
     print(text_of(entry.table(found)))
+    print(took(found))
 
 
 def main(argv: list[str]) -> None:

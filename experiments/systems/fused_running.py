@@ -25,7 +25,7 @@ from experiments.systems.fusing import Fusing, FusingLearner, taught_on
 from experiments.systems.learning import Trained, finished
 from experiments.systems.measuring import TEACHER, Files
 from experiments.systems.multimodal import Alone, CrossModal
-from experiments.systems.running import SHIPPED, check_seeds, run_of
+from experiments.systems.running import SHIPPED, check_seeds, run_of, trained_for
 from experiments.training import Trainer, TrainingConfig, Validation
 
 N_CALLS = 8
@@ -159,7 +159,8 @@ def record(
       that were seen; each row has that of films that came since, too.
     """
     check_seeds(seeds)
-    subject, begun = load(folder), time.monotonic()
+    begun = time.monotonic()
+    subject = load(folder)
     runs = [FusedRun(subject, trainings, seed, work / f"seed-{seed}", stop) for seed in seeds]
     trained = [run.all() for run in runs]
     files = [run.exported(models) for run, models in zip(runs, trained, strict=True)]
@@ -179,5 +180,5 @@ def record(
         "rows": rows,
         "seeds": list(seeds),
         "data": dict(subject.described),
-        **run_of(trained, time.monotonic() - begun),
+        **run_of(trained_for(trained), time.monotonic() - begun),
     }

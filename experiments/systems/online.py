@@ -12,6 +12,7 @@ events of all times.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,11 +22,11 @@ import numpy as np
 
 import tfcompress as tfc
 from experiments import ranking
-from experiments.compression import provenance
 from experiments.data import timed
 from experiments.data.timed import Timed
 from experiments.systems import foretelling
 from experiments.systems.foretelling import K, figures, together
+from experiments.systems.running import run_of
 from experiments.systems.stream import Cases, Period, Stream
 from experiments.systems.updating import Held, shipped
 from experiments.systems.workshop import Made, Settings, Workshop
@@ -97,6 +98,7 @@ def recorded(
     data: Timed, settings: Settings, seed: int, work: Path, stop: Callable[[], bool]
 ) -> dict[str, Any]:
     """`record` of events that are at hand."""
+    begun = time.monotonic()
     shop = Workshop(Stream(data), settings, seed, work, stop)
     first = shop.periods[0].first
     network, _ = shop.network(first)
@@ -119,7 +121,7 @@ def recorded(
             "events_before": first,
             "events_in_weeks": shop.periods[-1].last - first,
         },
-        **provenance("systems"),
+        **run_of(_trained_for(weeks, base), time.monotonic() - begun),
     }
 
 
@@ -195,6 +197,14 @@ def _against(weeks: Sequence[Week], other: str, seed: int) -> dict[str, Any]:
     users = np.concatenate([week.users for week in weeks])
     found = foretelling.difference(own, theirs, users, seed)
     return {UPDATED: float(own.mean()), "other": float(theirs.mean()), **found}
+
+
+def _trained_for(weeks: Sequence[Week], base: Made) -> float:
+    """Seconds of all trainings; those of earlier runs count, too."""
+    updates = [week.row["update"]["seconds"] for week in weeks if "update" in week.row]
+    again = [week.row["retraining_seconds"] for week in weeks if SCRATCH in week.ranks]
+    spent = (one.items() for one in (base.seconds, *again, *updates))
+    return sum(seconds for some in spent for name, seconds in some if name != "export")
 
 
 def _cost(rows: Sequence[Mapping[str, Any]], base: Made) -> dict[str, float]:

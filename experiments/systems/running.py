@@ -45,7 +45,8 @@ def record(
       ExportError: if a file is not what its model computes.
     """
     check_seeds(seeds)
-    subject, begun = system.load(folder), time.monotonic()
+    begun = time.monotonic()
+    subject = system.load(folder)
     runs = [Run(system, subject, seed, work / f"seed-{seed}", stop) for seed in seeds]
     trained = [_trained(run) for run in runs]
     files = [_exported(run, models) for run, models in zip(runs, trained, strict=True)]
@@ -63,7 +64,7 @@ def record(
         "teacher": [models[TEACHER].record for models in trained],
         "seeds": list(seeds),
         "data": dict(subject.described),
-        **run_of(trained, time.monotonic() - begun),
+        **run_of(trained_for(trained), time.monotonic() - begun),
     }
 
 
@@ -97,9 +98,18 @@ def _file(subject: Subject, network: Any, folder: Path, tolerance: float | None)
     return tfc.export(network, folder, subject.signatures(), calls, tolerance)
 
 
-def run_of(trained: Sequence[Mapping[str, Trained]], seconds: float) -> dict[str, Any]:
-    """How long a run took and where it was; trainings of earlier runs count, too."""
-    training = sum(one.record["seconds"] for models in trained for one in models.values())
+def trained_for(trained: Sequence[Mapping[str, Trained]]) -> float:
+    """Seconds of all trainings; those of earlier runs count, too."""
+    return sum(one.record["seconds"] for models in trained for one in models.values())
+
+
+def run_of(training: float, seconds: float) -> dict[str, Any]:
+    """How long a run took, with what it was made, and where.
+
+    Args:
+      training: seconds of all trainings, see `trained_for`.
+      seconds: of this run, which may have found some of them done.
+    """
     return {
         "seconds": {"training": round(training, 1), "this_run": round(seconds, 1)},
         **provenance("systems"),

@@ -28,6 +28,24 @@ def table(record: Mapping[str, Any]) -> Table:
     return drawn
 
 
+def took(record: Mapping[str, Any]) -> str:
+    """How long a system took, in a line.
+
+    Args:
+      record: has `seconds`, see `running.run_of`.
+
+    Example:
+        >>> took({"system": "image", "seconds": {"training": 379.7, "this_run": 389.7}})
+        'image: this run took 6.5 minutes; all trainings of it, some of them maybe before, 6.3'
+    """
+    spent = record["seconds"]
+    run, training = spent["this_run"] / 60, spent["training"] / 60
+    return (
+        f"{record['system']}: this run took {run:.1f} minutes; all trainings of it, some of them "
+        f"maybe before, {training:.1f}"
+    )
+
+
 def _asked(goal: Mapping[str, Any]) -> list[str]:
     work = goal["multiply_adds_reduction"]
     return [

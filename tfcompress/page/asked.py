@@ -6,28 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfcompress.page.document import Section
-from tfcompress.page.markup import Column, Tables, element, join
+from tfcompress.page.table import Column, Table
+from tfcompress.page.view import Outcome, Paragraph
 from tfcompress.spec import Spec
 
 
-def asked(report: Mapping[str, Any], done: Spec | None, tables: Tables) -> Section:
+def asked(report: Mapping[str, Any], done: Spec | None) -> Section:
     """What was asked, a row for each rule.
 
     Args:
         report: has the rules that `apply` was given, where they were noted.
         done: otherwise, the spec that was read off the model; None: there was nothing to read.
-        tables: of the page.
     """
     noted: Sequence[Mapping[str, Any]] = report.get("asked", [])
     rules = noted or ([] if done is None else done.in_words())
     if not rules:
         text = "Nothing was asked: the file holds the model as it was trained."
-        return Section("asked", "What was asked", element("p", text))
+        return Section("asked", "What was asked", Paragraph(text))
     columns = (Column("layers", wide=True), Column("techniques", wide=True))
-    rows = [(rule["layers"], _techniques(rule["techniques"])) for rule in rules]
+    rows = tuple((rule["layers"], Outcome(done=tuple(rule["techniques"]))) for rule in rules)
     caption = "Rules as they were asked" if noted else "Rules, as they are read off the model"
-    return Section("asked", "What was asked", tables.table(caption, columns, rows))
-
-
-def _techniques(several: Sequence[str]) -> object:
-    return join(element("span", element("code", one), class_="done") for one in several)
+    return Section("asked", "What was asked", Table(caption, columns, rows))

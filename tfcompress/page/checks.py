@@ -7,49 +7,55 @@ from typing import Any
 
 from tfcompress.page.document import Section
 from tfcompress.page.facts import facts, table_of
-from tfcompress.page.markup import Column, Html, Tables, join, numbers
 from tfcompress.page.numbers import number, whole
+from tfcompress.page.table import Column, Table, numbers
+from tfcompress.page.view import Group
 
 _RUNS = {True: "runs it", False: "does not run it", None: "was not measured for all of it"}
 
 
-def checks(report: Mapping[str, Any], tables: Tables) -> Section:
+def checks(report: Mapping[str, Any]) -> Section:
     """Agreement with the Keras model, edges, run times, and with which versions it was made."""
-    parts = [_agreement(report, tables), _edges(report, tables), _runtimes(report, tables)]
-    if report.get("lookups"):
-        parts.append(_lookups(report, tables))
-    if report.get("sparse_kernels"):
-        parts.append(facts(report["sparse_kernels"], "Sparse kernels", tables))
-    parts.append(facts(report["versions"], "Made with", tables))
-    return Section("checks", "What was checked", join(parts))
+    sparse = report.get("sparse_kernels")
+    parts = (
+        _agreement(report),
+        _edges(report),
+        _runtimes(report),
+        _lookups(report),
+        facts(sparse, "Sparse kernels") if sparse else None,
+        facts(report["versions"], "Made with"),
+    )
+    return Section("checks", "What was checked", Group(parts))
 
 
-def _agreement(report: Mapping[str, Any], tables: Tables) -> Html:
+def _agreement(report: Mapping[str, Any]) -> Table:
     columns = (Column("output"), *numbers("deviation", "calls"))
-    rows = [
+    rows = tuple(
         (f"{one['signature']}.{one['output']}", f"{one['deviation']:.5f}", whole(one["calls"]))
         for one in report["verification"]
-    ]
-    return tables.table("Outputs of the file against the Keras model's", columns, rows)
+    )
+    return Table("Outputs of the file against the Keras model's", columns, rows)
 
 
-def _edges(report: Mapping[str, Any], tables: Tables) -> Html | None:
+def _edges(report: Mapping[str, Any]) -> Table | None:
     found = report.get("edges")
     if not found:
         return None
     columns = (Column("call", wide=True), Column("signature"), *numbers("deviation"),
                Column("why it was not compared", wide=True))  # fmt: skip
-    rows = [(e["call"], e["signature"], number(e.get("deviation")), e["reason"]) for e in found]
-    return tables.table("Calls at the edges of what is allowed", columns, rows)
+    rows = tuple(
+        (e["call"], e["signature"], number(e.get("deviation")), number(e["reason"])) for e in found
+    )
+    return Table("Calls at the edges of what is allowed", columns, rows)
 
 
-def _runtimes(report: Mapping[str, Any], tables: Tables) -> Html | None:
+def _runtimes(report: Mapping[str, Any]) -> Table | None:
     found = report.get("runtimes")
     if not found:
         return None
     columns = (Column("run time"), Column("whether"), Column("what stands in its way", wide=True))
-    rows = [(name, _RUNS[one["runs"]], _why(one)) for name, one in found.items()]
-    return tables.table("Run times", columns, rows)
+    rows = tuple((name, _RUNS[one["runs"]], _why(one)) for name, one in found.items())
+    return Table("Run times", columns, rows)
 
 
 def _why(one: Mapping[str, Any]) -> str:
@@ -57,10 +63,10 @@ def _why(one: Mapping[str, Any]) -> str:
     return "; ".join(f"{row['operator']} ({row['types']})" for row in kept)
 
 
-def _lookups(report: Mapping[str, Any], tables: Tables) -> Html:
+def _lookups(report: Mapping[str, Any]) -> Table | None:
     rows = [
         {"layer": row["layer"], "kind": row["kind"], "ids": row["size"],
          "inputs": ", ".join(row["inputs"]), "any other id counts as": row["default"]}
-        for row in report["lookups"]
+        for row in report.get("lookups") or ()
     ]  # fmt: skip
-    return table_of(rows, "Lookups that the app does", tables)
+    return table_of(rows, "Lookups that the app does") if rows else None

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfcompress.page.document import Section
-from tfcompress.page.markup import Column, Html, Tables, element, join, numbers
 from tfcompress.page.numbers import MISSING, microseconds, share, whole
 from tfcompress.page.pictures import one_bar
+from tfcompress.page.table import Column, Row, Table, numbers
+from tfcompress.page.view import Group, Named, Paragraph
 
 _PARTS = ("weights", "scales", "graph", "metadata")
 
 
-def file(report: Mapping[str, Any], tables: Tables) -> Section:
+def file(report: Mapping[str, Any]) -> Section:
     """Bytes of the file by part."""
     sizes = report["sizes"]
     columns = (Column("part"), *numbers("bytes", "share"), Column("picture"))
@@ -24,26 +25,26 @@ def file(report: Mapping[str, Any], tables: Tables) -> Section:
             inner = report.get("graph_bytes", {}) if name == "graph" else {}
             rows += [_part(f"graph: {n}", count, sizes["bytes"]) for n, count in inner.items()]
     total = ("all", whole(sizes["bytes"]), "100.0 %", "")
-    table = tables.table("Bytes of the file", columns, rows, total)
+    table = Table("Bytes of the file", columns, tuple(rows), total)
     return Section("file", "Where the bytes are", table)
 
 
-def _part(name: str, count: int, of: int) -> tuple[object, ...]:
+def _part(name: str, count: int, of: int) -> Row:
     return name, whole(count), share(count, of), one_bar(count, of)
 
 
-def operators(report: Mapping[str, Any], tables: Tables) -> Section:
+def operators(report: Mapping[str, Any]) -> Section:
     """What operators there are, and what each takes where that was measured."""
     found = report.get("inspection")
     title = "Operators"
     if found is None:
-        rows = [(name, whole(count)) for name, count in report["operators"].items()]
-        table = tables.table("Operators of all signatures", (Column("kind"), *numbers("n")), rows)
+        rows = tuple((name, whole(count)) for name, count in report["operators"].items())
+        table = Table("Operators of all signatures", (Column("kind"), *numbers("n")), rows)
         said = "No times were measured: tfcompress report DIR --repeats 50 measures them."
-        return Section("operators", title, join([element("p", said, class_="note"), table]))
-    graphs = [_graph(one, tables) for one in found["graphs"]]
-    how = None if found["how"] is None else element("p", _how(found), class_="note")
-    return Section("operators", title, join([*graphs, how]))
+        return Section("operators", title, Group((Paragraph(said, note=True), table)))
+    graphs = [_graph(one) for one in found["graphs"]]
+    how = None if found["how"] is None else Paragraph(_how(found), note=True)
+    return Section("operators", title, Group((*graphs, how)))
 
 
 def _how(found: Mapping[str, Any]) -> str:
@@ -51,7 +52,7 @@ def _how(found: Mapping[str, Any]) -> str:
     return f"{set_up} {found['how']}"
 
 
-def _graph(graph: Mapping[str, Any], tables: Tables) -> Html:
+def _graph(graph: Mapping[str, Any]) -> Table:
     timed = graph["microseconds"] is not None
     times = (*numbers("µs", "±", "share"), Column("picture")) if timed else ()
     columns = (
@@ -60,11 +61,11 @@ def _graph(graph: Mapping[str, Any], tables: Tables) -> Html:
         *times,
         Column("takes", wide=True),
     )
-    rows = [_operator(one, graph["microseconds"]) for one in graph["operators"]]
+    rows = tuple(_operator(one, graph["microseconds"]) for one in graph["operators"])
     name = graph["signature"] or f"graph {graph['graph']}"
     whole_call = (microseconds(graph["microseconds"]), "", "100.0 %", "") if timed else ()
     caption = f"{name}: operators in the order in which they run"
-    return tables.table(caption, columns, rows, ("all", *_sums(graph), *whole_call, ""))
+    return Table(caption, columns, rows, ("all", *_sums(graph), *whole_call, ""))
 
 
 def _sums(graph: Mapping[str, Any]) -> tuple[str, ...]:
@@ -72,13 +73,13 @@ def _sums(graph: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(whole(sum(one[key] for one in graph["operators"])) for key in keys)
 
 
-def _operator(one: Mapping[str, Any], call: float | None) -> tuple[object, ...]:
-    name = join([one["operator"], element("span", ", ".join(one["outputs"]), class_="kind")])
+def _operator(one: Mapping[str, Any], call: float | None) -> Row:
+    name = Named(one["operator"], ", ".join(one["outputs"]))
     times = () if call is None else _times(one, call)
     return name, whole(one["weights"]), whole(one["scales"]), *times, ", ".join(one["inputs"])
 
 
-def _times(one: Mapping[str, Any], call: float) -> tuple[object, ...]:
+def _times(one: Mapping[str, Any], call: float) -> Row:
     taken = one["microseconds"]
     if taken is None:
         return MISSING, MISSING, MISSING, ""

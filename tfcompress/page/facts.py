@@ -5,44 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfcompress.page.markup import Column, Html, Tables, element, join
 from tfcompress.page.numbers import number, worded
+from tfcompress.page.table import Column, Table
+from tfcompress.page.view import Details, Group
 
 _ROWS = 200  # of a table
 
 
-def facts(data: Mapping[str, Any], caption: str, tables: Tables) -> Html:
+def facts(data: Mapping[str, Any], caption: str) -> Group:
     """A table of what is named, and one for each list of rows in it, folded up.
 
     Args:
         data: JSON data.
         caption: of the first table.
-        tables: of the page.
     """
     single: list[tuple[str, str]] = []
-    lists: list[Html] = []
-    _sort(data, "", single, lists, tables)
+    lists: list[Details] = []
+    _sort(data, "", single, lists)
     columns = (Column("what"), Column("value", wide=True))
-    first = tables.table(caption, columns, single) if single else None
-    return join([first, *lists])
+    first = Table(caption, columns, tuple(single)) if single else None
+    return Group((first, *lists))
 
 
 def _sort(
-    data: Mapping[str, Any],
-    above: str,
-    single: list[tuple[str, str]],
-    lists: list[Html],
-    tables: Tables,
+    data: Mapping[str, Any], above: str, single: list[tuple[str, str]], lists: list[Details]
 ) -> None:
     for key, value in data.items():
         name = f"{above}{worded(key)}"
         if isinstance(value, Mapping) and _is_flat(value):
-            _sort(value, f"{name}: ", single, lists, tables)
+            _sort(value, f"{name}: ", single, lists)
         elif isinstance(value, Mapping):
-            lists.append(element("details", element("summary", name), facts(value, name, tables)))
+            lists.append(Details(name, facts(value, name)))
         elif _are_rows(value):
-            shown = table_of(value, f"{name}, {len(value)} rows", tables)
-            lists.append(element("details", element("summary", name), shown))
+            lists.append(Details(name, table_of(value, f"{name}, {len(value)} rows")))
         elif isinstance(value, (list, tuple)):
             single.append((name, ", ".join(map(number, value))))
         else:
@@ -58,12 +53,12 @@ def _are_rows(value: Any) -> bool:
     return listed and all(isinstance(row, Mapping) for row in value)
 
 
-def table_of(rows: Sequence[Mapping[str, Any]], caption: str, tables: Tables) -> Html:
+def table_of(rows: Sequence[Mapping[str, Any]], caption: str) -> Table:
     """Rows that are alike as a table; of very many the first."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = [Column(worded(name), _is_number([row.get(name) for row in rows])) for name in names]
-    cells = ([number(row.get(name)) for name in names] for row in rows[:_ROWS])
-    return tables.table(caption, columns, cells)
+    columns = (Column(worded(name), _is_number([row.get(name) for row in rows])) for name in names)
+    cells = (tuple(number(row.get(name)) for name in names) for row in rows[:_ROWS])
+    return Table(caption, tuple(columns), tuple(cells))
 
 
 def _is_number(values: Sequence[Any]) -> bool:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tfcompress.page.document import Section
-from tfcompress.page.markup import Column, Html, Tables, element, join, numbers
-from tfcompress.page.numbers import number, share, whole
-from tfcompress.page.pictures import bars, histogram
+from tfcompress.page.numbers import share, whole
+from tfcompress.page.pictures import Bars, BarsLegend, Histogram
+from tfcompress.page.table import Column, Row, Table, numbers
+from tfcompress.page.view import Group, Named, Outcome, Paragraph, View
 
 DRAWN = 40  # layers whose weights are drawn, the largest
-_LEGEND = element(
-    "ul",
-    element("li", element("span", class_="bar before"), "upper bar: before"),
-    element("li", element("span", class_="bar after"), "lower bar: after"),
-    class_="legend",
-    aria_hidden="true",
-)
 
 
-def layers(rows: Sequence[Mapping[str, Any]], tables: Tables) -> Section:
+@dataclass(frozen=True)
+class Spreads(View):
+    """How the weights of a layer are spread."""
+
+    path: str
+    pictures: tuple[Histogram, ...]
+
+
+def layers(rows: Sequence[Mapping[str, Any]]) -> Section:
     """A row for each layer: what was done, what was not and why, bytes before and after."""
     largest = max((max(row.get("bytes_before") or 0, row["bytes"]) for row in rows), default=0)
     columns = (
@@ -29,32 +32,29 @@ def layers(rows: Sequence[Mapping[str, Any]], tables: Tables) -> Section:
         Column("picture"),
         Column("what was done, or why not", wide=True),
     )
-    body = [_row(row, largest) for row in rows]
-    table = tables.table("Layers, in the order of the model", columns, body, _total(rows))
+    body = tuple(_row(row, largest) for row in rows)
+    table = Table("Layers, in the order of the model", columns, body, _total(rows))
     known = any(row.get("bytes_before") is not None for row in rows)
-    return Section("layers", "Layers", join([_LEGEND if known else None, table]))
+    return Section("layers", "Layers", Group((BarsLegend() if known else None, table)))
 
 
-def _row(row: Mapping[str, Any], largest: int) -> tuple[object, ...]:
+def _row(row: Mapping[str, Any], largest: int) -> Row:
     before, after = row.get("bytes_before"), row["bytes"]
-    name = join([row["path"], element("span", row["type"], class_="kind")])
     return (
-        name,
+        Named(row["path"], row["type"]),
         whole(before),
         whole(after),
         share(after, before),
-        bars(before, after, largest),
+        Bars(before, after, largest),
         _what(row),
     )
 
 
-def _what(row: Mapping[str, Any]) -> Html:
-    done = [element("span", element("code", one), class_="done") for one in row.get("done", [])]
-    left = [element("span", one, class_="left") for one in row.get("skipped", [])]
-    also = [element("span", one, class_="also") for one in row.get("notes", [])]
-    stored = [element("span", _stored(one), class_="kind") for one in row["weights"]]
-    nothing = [] if done or left else [element("span", "nothing", class_="also")]
-    return join([*done, *left, *also, *nothing, *stored])
+def _what(row: Mapping[str, Any]) -> Outcome:
+    done, left = row.get("done", []), row.get("skipped", [])
+    also = [*row.get("notes", []), *([] if done or left else ["nothing"])]
+    stored = map(_stored, row["weights"])
+    return Outcome(tuple(done), tuple(left), tuple(also), tuple(stored))
 
 
 def _stored(weight: Mapping[str, Any]) -> str:
@@ -63,7 +63,7 @@ def _stored(weight: Mapping[str, Any]) -> str:
     return f"{weight['name']} {shape} at {weight['bits']} bits{zeros}"
 
 
-def _total(rows: Sequence[Mapping[str, Any]]) -> tuple[object, ...]:
+def _total(rows: Sequence[Mapping[str, Any]]) -> Row:
     before = bytes_before(rows)
     after = sum(row["bytes"] for row in rows)
     return "all", whole(before), whole(after), share(after, before), "", ""
@@ -85,21 +85,14 @@ def weights(rows: Sequence[Mapping[str, Any]]) -> Section | None:
     said = "How often weights have which size; each picture spans the range that is under it."
     if len(kept) < len(drawn):
         said += f" Shown are the {DRAWN} largest of {len(drawn)} layers."
-    note = element("p", said, class_="note")
-    return Section("weights", "Weights before and after", join([note, *map(_spreads, kept)]))
+    parts = (Paragraph(said, note=True), *map(_spreads, kept))
+    return Section("weights", "Weights before and after", Group(parts))
 
 
-def _spreads(row: Mapping[str, Any]) -> Html:
-    figures = [
-        _figure(found, f"{name}, {when}", when, row["path"])
+def _spreads(row: Mapping[str, Any]) -> Spreads:
+    pictures = (
+        Histogram(found, row["path"], f"{name}, {when}", when)
         for when in ("before", "after")
         for name, found in row["histograms"].get(when, {}).items()
-    ]
-    return join([element("h3", row["path"]), element("div", *figures, class_="spreads")])
-
-
-def _figure(found: dict[str, Any], name: str, when: str, path: str) -> Html:
-    ends = (element("span", number(found[end])) for end in ("low", "high"))
-    zeros = f" ({found['zeros']:.0%} zeros)" if found["zeros"] else ""
-    caption = element("figcaption", element("span", *ends, class_="ends"), f"{name}{zeros}")
-    return element("figure", histogram(found, f"{path}, {name}", when), caption)
+    )
+    return Spreads(row["path"], tuple(pictures))

@@ -12,7 +12,6 @@ from tfcompress.page.document import Section, document
 from tfcompress.page.facts import facts
 from tfcompress.page.front import front
 from tfcompress.page.layers import layers, weights
-from tfcompress.page.markup import Html, Tables
 from tfcompress.page.quality import quality
 from tfcompress.page.summary import summary
 from tfcompress.spec import Spec
@@ -29,16 +28,15 @@ def report_page(report: Mapping[str, Any], spec: Spec | None, title: str) -> str
     Returns:
         HTML that needs no other file and no network.
     """
-    tables = Tables()
     sections = (
-        asked(report, spec, tables),
-        layers(report["layers"], tables),
-        quality(report, tables),
-        front(report.get("search"), tables),
-        file(report, tables),
-        operators(report, tables),
+        asked(report, spec),
+        layers(report["layers"]),
+        quality(report),
+        front(report.get("search")),
+        file(report),
+        operators(report),
         weights(report["layers"]),
-        checks(report, tables),
+        checks(report),
     )
     return document(title, summary(report), sections)
 
@@ -51,7 +49,6 @@ def search_page(found: Mapping[str, Any], title: str) -> str:
             say besides.
         title: what the page is called.
     """
-    tables = Tables()
     rest = {name: value for name, value in found.items() if name != "points"}
-    told = Section("about", "How it was searched", facts(rest, "Settings and results", tables))
-    return document(title, Html(), (front(found, tables), told if rest else None))
+    told = Section("about", "How it was searched", facts(rest, "Settings and results"))
+    return document(title, None, (front(found), told if rest else None))
