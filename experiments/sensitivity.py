@@ -37,11 +37,11 @@ def measure(
 ) -> tuple[tfc.Sensitivity, float]:
     """The sensitivity of a recipe's student as it starts, and the seconds that this run took."""
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    student, _, data = started(recipe, teacher, data)
-    asked = probe(data, student.config.length, USERS.value, QUALITY.value)
-    start = time.perf_counter()
-    found = tfc.sensitivity(student, asked, folder=out)
-    return found, time.perf_counter() - start
+    start = started(recipe, teacher, data)
+    asked = probe(start.data, start.student.config.length, USERS.value, QUALITY.value)
+    begun = time.perf_counter()
+    found = tfc.sensitivity(start.student, asked, folder=out)
+    return found, time.perf_counter() - begun
 
 
 def main(argv: list[str]) -> None:

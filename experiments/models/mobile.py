@@ -13,7 +13,7 @@ What differs from `sasrec.SASRec`, each a rewriting of the same function or clos
 - Whatever hides the future hides padding, too: it counts as later than every event.
 - Frequent and rare items may have tables of their own, so that one can be factorized further than
   the other (Chen et al., "GroupReduce", 2018; Baevski and Auli, "Adaptive input representations",
-  2019). Items are then numbered by frequency.
+  2019). Its items are then numbered as `halves.Halves` places them, a file's by title as ever.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from experiments.models import tf
+from experiments.models.halves import first_half
 from experiments.models.retriever import MASKED, Retriever, Tensor, dropout, table
 from tfcompress import scores
 
@@ -42,7 +43,8 @@ class MobileConfig:
       heads: how many attention heads a block has.
       feedforward: for each block the width between its two feed-forward layers.
       dropout: the rate, 0 ≤ dropout < 1.
-      frequent: items above this number have a table of their own; None: one table holds all.
+      halved: whether the second half of all numbers, padding's among the first, has a table of its
+        own; see `halves.first_half`.
 
     Raises:
       ValueError: if a field is out of range.
@@ -54,7 +56,7 @@ class MobileConfig:
     heads: int
     feedforward: tuple[int, ...]
     dropout: float = 0.0
-    frequent: int | None = None
+    halved: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "feedforward", tuple(self.feedforward))
@@ -72,10 +74,16 @@ class MobileConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"Received dropout={self.dropout}, expected 0 <= dropout < 1.")
-        if self.frequent is not None and not 1 <= self.frequent < self.n_items:
+        if self.halved and first_half(self.n_items + 1) > self.n_items:
             raise ValueError(
-                f"Received frequent={self.frequent}, expected 1 to {self.n_items - 1} or None."
+                f"Received halved=True with n_items={self.n_items}, expected more: the second half "
+                "would have no item."
             )
+
+    @property
+    def last_frequent(self) -> int:
+        """The last number of the first table."""
+        return first_half(self.n_items + 1) - 1 if self.halved else self.n_items
 
 
 def places(history: Tensor) -> Tensor:
@@ -194,10 +202,9 @@ class MobileSASRec(Retriever):
         super().__init__(name=name, **kwargs)
         self.config = config
         # Each of two tables has one row for all items of the other: the first's last, and row 0.
-        last, self.rare_table = config.frequent, None
-        rows = config.n_items + 1 if last is None else last + 2
-        self.item_table = table(rows, config.dim, "item_table")
-        if last is not None:
+        last, self.rare_table = config.last_frequent, None
+        self.item_table = table(last + 1 + config.halved, config.dim, "item_table")
+        if config.halved:
             self.rare_table = table(config.n_items - last + 1, config.dim, "rare_table")
         self.position_table = table(config.length + 1, config.dim, "position_table")
         *mixing, reading = config.feedforward
@@ -230,8 +237,8 @@ class MobileSASRec(Retriever):
         return unit(x) * self.scale + self.shift
 
     def _looked_up(self, history: Tensor) -> Tensor:
-        last = self.config.frequent
-        if last is None or self.rare_table is None:
+        last = self.config.last_frequent
+        if self.rare_table is None:
             return self.item_table(history)
         frequent = self.item_table(tf.minimum(history, last + 1))
         return frequent + self.rare_table(tf.maximum(history - last, 0))
