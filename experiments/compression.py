@@ -21,8 +21,10 @@ from experiments import quality, ranking
 from experiments.data import movielens
 from experiments.machine import cpu_model
 from experiments.models import files, store, tf
-from experiments.models.halves import Halves
 from experiments.models.linear import Linear, assisted
+from experiments.models.narrow import NarrowConfig
+from experiments.models.narrow_student import narrow_student_of
+from experiments.models.numbers import ByFrequency
 from experiments.models.student import forward_on, renumbered, student_of
 from experiments.training import Trainer, TrainingConfig, Validation
 
@@ -140,7 +142,7 @@ def compress(
     return tfc.export(
         student,
         place.out,
-        signatures=files.signatures(sizes, start.halves),
+        signatures=files.signatures(sizes, start.numbers),
         verify_with=files.verification_calls(data, sizes.length),
         files={files.ITEMS: items_text(data)},
         evaluate=lambda path: {
@@ -157,13 +159,13 @@ class Start:
     Attributes:
       student: in float32. teacher: whose items have the student's numbers.
       data: in these numbers, too.
-      halves: how they are made of those by title; None: they are the same.
+      numbers: how they are made of those by title; None: they are the same.
     """
 
     student: Any
     teacher: Any
     data: movielens.MovieLens
-    halves: Halves | None
+    numbers: ByFrequency | None
 
 
 def started(recipe: Recipe, folder: Path, data: movielens.MovieLens) -> Start:
@@ -172,13 +174,17 @@ def started(recipe: Recipe, folder: Path, data: movielens.MovieLens) -> Start:
     Args:
       recipe: what to make. folder: the teacher's. data: MovieLens-1M, numbered by title.
     """
-    teacher, halves = store.load_model(folder), None
-    if recipe.student.get("halved"):
-        halves = Halves(tuple(movielens.counts(data).tolist()))
-        data = movielens.renumbered(data, tuple(data.titles[item] for item in halves.ids))
-        teacher = renumbered(teacher, halves.ids)
-    student = student_of(teacher, recipe.student, some_histories(data, teacher))
-    return Start(student, teacher, data, halves)
+    teacher, numbers = store.load_model(folder), None
+    if recipe.student.get("frequent") is not None:
+        numbers = ByFrequency(tuple(movielens.counts(data).tolist()))
+        data = movielens.renumbered(data, tuple(data.titles[item] for item in numbers.ids))
+        teacher = renumbered(teacher, numbers.ids)
+    sizes = {k: v for k, v in recipe.student.items() if k not in ("frequent", "widths")}
+    student = student_of(teacher, sizes, some_histories(data, teacher))
+    if numbers is not None:
+        config = NarrowConfig(**asdict(student.config) | recipe.student)
+        student = narrow_student_of(student, config, movielens.counts(data))
+    return Start(student, teacher, data, numbers)
 
 
 def some_histories(data: movielens.MovieLens, teacher: Any) -> Any:

@@ -82,7 +82,7 @@ def subject(recipe: Recipe, folder: Path, data: movielens.MovieLens, epochs: int
     start = started(recipe, folder, data)
     student, length = start.student, start.student.config.length
     shipping = tfc.Shipping(
-        files.signatures(student.config, start.halves),
+        files.signatures(student.config, start.numbers),
         files.verification_calls(data, length),
         files={files.ITEMS: items_text(data)},
     )

@@ -120,7 +120,7 @@ def _worker(number: int) -> subprocess.Popen[bytes]:
 
 def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
     recipe = read_recipe(Path(RECIPE.value))
-    if recipe.student.get("halved"):
+    if recipe.student.get("frequent") is not None:
         raise app.UsageError(f"{RECIPE.value} has two tables; expected a student of one.")
     teacher = store.load_model(Path(TEACHER.value))
     how = Steps(STEPS.value, PARTS.value, BEFORE.value)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from experiments import ranking
 from experiments.data import movielens
 from experiments.models import tf
-from experiments.models.halves import Halves
+from experiments.models.numbers import ByFrequency
 from experiments.models.retriever import Retriever, Tensor
 from tfcompress import LiteModel, Signature
 
@@ -20,13 +20,13 @@ ITEMS = "items.txt"
 Inputs = dict[str, npt.NDArray[np.int32]]
 
 
-def signatures(config: Any, halves: Halves | None = None) -> dict[str, Signature]:
+def signatures(config: Any, numbers: ByFrequency | None = None) -> dict[str, Signature]:
     """`recommend`: history → items, scores; `score`: history, candidates → scores.
 
     Args:
-      config: the model's. halves: how its items are numbered, if not as the file's shall be.
+      config: the model's. numbers: those of its items, if the file's shall be by title.
     """
-    asked = Retriever if halves is None else Renumbered(halves)
+    asked = Retriever if numbers is None else ByTitle(numbers)
     history = tf.TensorSpec([1, config.length], tf.int32)
     candidates = tf.TensorSpec([None], tf.int32)
     return {
@@ -36,21 +36,21 @@ def signatures(config: Any, halves: Halves | None = None) -> dict[str, Signature
 
 
 @dataclass(frozen=True)
-class Renumbered:
-    """What a retriever of items at places is asked, and answers, in ids."""
+class ByTitle:
+    """Asks a retriever, whose items have other numbers, in those by title."""
 
-    halves: Halves
+    numbers: ByFrequency
 
     def recommend(self, model: Retriever, history: Tensor) -> dict[str, Tensor]:
         """See `Retriever.recommend`."""
-        answer = model.recommend(self.halves.place_of(history))
-        return {**answer, "items": self.halves.id_at(answer["items"])}
+        answer = model.recommend(self.numbers.place_of(history))
+        return {**answer, "items": self.numbers.id_at(answer["items"])}
 
     def score(self, model: Retriever, history: Tensor, candidates: Tensor) -> dict[str, Tensor]:
         """See `Retriever.score`."""
         # The candidates last: until then a file shares every operator with `recommend`.
-        logits = model.logits(model.last(self.halves.place_of(history)))
-        return {"scores": tf.gather(logits, self.halves.place_of(candidates), axis=1)}
+        logits = model.logits(model.last(self.numbers.place_of(history)))
+        return {"scores": tf.gather(logits, self.numbers.place_of(candidates), axis=1)}
 
 
 def example_calls(data: movielens.MovieLens, length: int, users: int = 64) -> list[Inputs]:

@@ -11,9 +11,6 @@ What differs from `sasrec.SASRec`, each a rewriting of the same function or clos
   computed for every row. (The same identity saves DeepSeek-V2's attention its cache, 2024.)
 - Query, key and value of the other blocks are one matrix.
 - Whatever hides the future hides padding, too: it counts as later than every event.
-- Frequent and rare items may have tables of their own, so that one can be factorized further than
-  the other (Chen et al., "GroupReduce", 2018; Baevski and Auli, "Adaptive input representations",
-  2019). Its items are then numbered as `halves.Halves` places them, a file's by title as ever.
 """
 
 from __future__ import annotations
@@ -24,9 +21,7 @@ from typing import Any
 import numpy as np
 
 from experiments.models import tf
-from experiments.models.halves import first_half
 from experiments.models.retriever import MASKED, Retriever, Tensor, dropout, table
-from tfcompress import scores
 
 _PACKAGE = "experiments"
 _TINY = 1e-8  # an empty history's rows are small, but never zero
@@ -43,8 +38,6 @@ class MobileConfig:
       heads: how many attention heads a block has.
       feedforward: for each block the width between its two feed-forward layers.
       dropout: the rate, 0 ≤ dropout < 1.
-      halved: whether the second half of all numbers, padding's among the first, has a table of its
-        own; see `halves.first_half`.
 
     Raises:
       ValueError: if a field is out of range.
@@ -56,7 +49,6 @@ class MobileConfig:
     heads: int
     feedforward: tuple[int, ...]
     dropout: float = 0.0
-    halved: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "feedforward", tuple(self.feedforward))
@@ -74,16 +66,6 @@ class MobileConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"Received dropout={self.dropout}, expected 0 <= dropout < 1.")
-        if self.halved and first_half(self.n_items + 1) > self.n_items:
-            raise ValueError(
-                f"Received halved=True with n_items={self.n_items}, expected more: the second half "
-                "would have no item."
-            )
-
-    @property
-    def last_frequent(self) -> int:
-        """The last number of the first table."""
-        return first_half(self.n_items + 1) - 1 if self.halved else self.n_items
 
 
 def places(history: Tensor) -> Tensor:
@@ -201,11 +183,7 @@ class MobileSASRec(Retriever):
     def __init__(self, config: MobileConfig, name: str = "mobile", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.config = config
-        # Each of two tables has one row for all items of the other: the first's last, and row 0.
-        last, self.rare_table = config.last_frequent, None
-        self.item_table = table(last + 1 + config.halved, config.dim, "item_table")
-        if config.halved:
-            self.rare_table = table(config.n_items - last + 1, config.dim, "rare_table")
+        self.item_table = table(config.n_items + 1, config.dim, "item_table")
         self.position_table = table(config.length + 1, config.dim, "position_table")
         *mixing, reading = config.feedforward
         sizes = config.dim, config.heads
@@ -220,34 +198,25 @@ class MobileSASRec(Retriever):
 
     def hidden(self, history: Tensor, rows: int | None = None, training: bool = False) -> Tensor:
         """See `Retriever.hidden`."""
-        return self.read(self._looked_up(history), history, rows, training)
+        return self.read(self.item_table(history), history, rows, training)
 
     def read(
         self, vectors: Tensor, history: Tensor, rows: int | None = None, training: bool = False
     ) -> Tensor:
         """`hidden` of events whose items have these vectors, float32 [B, length, dim]."""
         place = places(history)
-        late = lateness(place)
         x = vectors + self.position_table(place)
         # The mean of an item's row is its bias, and none of the trunk's concern.
-        x = self.drop(x - tf.reduce_mean(x, axis=-1, keepdims=True), training=training)
-        for block in self.mixing:
-            x = block(x, late, training=training)
-        x = self.reading(x, late[:, -(rows or history.shape[1]) :], training=training)
+        x = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+        x = self.mixed(x, lateness(place), rows, training)
         return unit(x) * self.scale + self.shift
 
-    def _looked_up(self, history: Tensor) -> Tensor:
-        last = self.config.last_frequent
-        if self.rare_table is None:
-            return self.item_table(history)
-        frequent = self.item_table(tf.minimum(history, last + 1))
-        return frequent + self.rare_table(tf.maximum(history - last, 0))
-
-    def _matches(self, hidden: Tensor) -> Tensor:
-        frequent = super()._matches(hidden)
-        if self.rare_table is None:
-            return frequent
-        return tf.concat([frequent[..., :-1], scores(hidden, self.rare_table)[..., 1:]], -1)
+    def mixed(self, x: Tensor, late: Tensor, rows: int | None, training: bool) -> Tensor:
+        """What the blocks make of rows: [B, L, dim], and `lateness` → [B, rows or L, dim]."""
+        x = self.drop(x, training=training)
+        for block in self.mixing:
+            x = block(x, late, training=training)
+        return self.reading(x, late[:, -(rows or x.shape[1]) :], training=training)
 
     def get_config(self) -> dict[str, Any]:
         """The fields of `MobileConfig`, and the model's name."""
