@@ -193,8 +193,14 @@ class MobileSASRec(Retriever):
         ]
         self.reading = ReadingBlock(*sizes, reading, config.dropout, name="reading")
         self.drop = dropout(config.dropout, "drop")
-        self.scale = self.add_weight("scale", [config.dim], initializer="ones")
-        self.shift = self.add_weight("shift", [config.dim], initializer="zeros")
+        asked = self.asked_width
+        self.scale = self.add_weight("scale", [asked], initializer="ones")
+        self.shift = self.add_weight("shift", [asked], initializer="zeros")
+
+    @property
+    def asked_width(self) -> int:
+        """How many columns of the trunk ask items."""
+        return self.config.dim
 
     def hidden(self, history: Tensor, rows: int | None = None, training: bool = False) -> Tensor:
         """See `Retriever.hidden`."""

@@ -50,7 +50,7 @@ class NarrowConfig(MobileConfig):
 
 @tf.keras.utils.register_keras_serializable(_PACKAGE)
 class NarrowSASRec(MobileSASRec):
-    """Two narrow tables, a trunk as wide as ever, and a last matrix that asks them.
+    """Two narrow tables, and a trunk as wide as ever, whose first columns ask them.
 
     >>> sizes = {"length": 4, "dim": 8, "heads": 2, "feedforward": (16, 16)}
     >>> model = NarrowSASRec(NarrowConfig(n_items=150, **sizes, frequent=70, widths=(6, 3)))
@@ -64,17 +64,22 @@ class NarrowSASRec(MobileSASRec):
         # Each table has one row for all items of the other: the first's last, and row 0.
         self.item_table = table(config.frequent + 2, wide, "item_table")
         self.rare_table = table(config.n_items - config.frequent + 1, narrow, "rare_table")
-        self.ask = tf.keras.layers.Dense(wide, name="ask")
+
+    @property
+    def asked_width(self) -> int:
+        """How many columns of the trunk ask items: as many as a frequent item has."""
+        return self.config.widths[0]
 
     def hidden(self, history: Tensor, rows: int | None = None, training: bool = False) -> Tensor:
         """See `Retriever.hidden`; what it gives is as wide as a frequent item's row."""
         place = places(history)
         x = self._looked_up(history) + self.position_table(place)
-        return self.ask(unit(self.mixed(x, lateness(place), rows, training)))
+        x = self.mixed(x, lateness(place), rows, training)
+        return unit(x)[..., : self.asked_width] * self.scale + self.shift
 
     def last(self, history: Tensor) -> Tensor:
         """`hidden`'s last row alone."""
-        return tf.reshape(self.hidden(history, rows=1), [-1, self.config.widths[0]])
+        return tf.reshape(self.hidden(history, rows=1), [-1, self.asked_width])
 
     def _looked_up(self, history: Tensor) -> Tensor:
         last, (wide, narrow) = self.config.frequent, self.config.widths

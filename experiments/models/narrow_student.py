@@ -33,8 +33,9 @@ def narrow_student_of(whole: MobileSASRec, config: NarrowConfig, counts: Any) ->
     for new, old in zip(student.mixing, whole.mixing, strict=True):
         _turn_mixing(new, old, basis)
     _turn_reading(student.reading, whole.reading, basis)
-    scaled, shift = basis.T * whole.scale.numpy(), whole.shift.numpy()
-    student.ask.set_weights([(scaled @ basis)[:, :wide], (shift @ basis)[:wide]])
+    # What scales the old basis is a matrix in the new one, of which its diagonal is kept.
+    student.scale.assign((whole.scale.numpy() @ basis**2)[:wide])
+    student.shift.assign((whole.shift.numpy() @ basis)[:wide])
     return student
 
 
@@ -53,7 +54,18 @@ def basis_of(items: Array, counts: Any, config: NarrowConfig) -> Array:
         found = np.linalg.svd(beside, full_matrices=False)[2][: columns - basis.shape[1]]
         basis = np.hstack([basis, found.T])
     rest = np.linalg.svd(basis.T)[2][basis.shape[1] :]
-    return np.hstack([basis, rest.T]).astype(np.float32)
+    parts = basis[:, :narrow], basis[:, narrow:], rest.T
+    return np.hstack([_evened(part) for part in parts]).astype(np.float32)
+
+
+def _evened(basis: Any) -> Any:
+    """Another basis of the same space, in which no direction is special.
+
+    Along principal directions a few columns of a table are large and most are small: one scale for
+    all of them would leave few levels to most (Ashkboos et al., "QuaRot", 2024).
+    """
+    turns = np.random.default_rng(0).normal(size=(basis.shape[1],) * 2)
+    return basis @ np.linalg.qr(turns)[0]
 
 
 def _turn_mixing(new: MixingBlock, old: MixingBlock, basis: Array) -> None:
