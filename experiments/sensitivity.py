@@ -23,7 +23,7 @@ from experiments.models import tf
 from experiments.probing import probe
 
 CONFIG = flags.DEFINE_string(
-    "config", "experiments/configs/mobile.json", "The recipe whose student is looked at."
+    "config", "experiments/configs/mobile-wide.json", "The recipe whose student is looked at."
 )
 TEACHER = flags.DEFINE_string("teacher", "saved_models/ml1m-teacher", "What the student starts as.")
 OUT = flags.DEFINE_string("out", None, "The folder for cells, result and picture.")
