@@ -108,7 +108,8 @@ def _run_shared_first(graph: Any, own: list[Any], signatures: list[Any]) -> None
     shared = set.intersection(*asked) if asked else set()
     inputs = [entry for signature in own for entry in signature.inputs]
     waiting = {entry.tensorIndex for entry in inputs if _text(entry.name) not in shared}
-    first, later = [], []
+    first: list[Any] = []
+    later: list[Any] = []
     for operator in graph.operators:
         waits = not waiting.isdisjoint(operator.inputs)
         waiting.update(operator.outputs if waits else ())
