@@ -27,7 +27,7 @@ from tfcompress.page import PAGE, search_page
 from tfcompress.whole import write_whole
 
 CONFIG = flags.DEFINE_string(
-    "config", "experiments/configs/mobile.json", "The recipe: student, teachers and training."
+    "config", "experiments/configs/mobile-wide.json", "The recipe: student, teachers and training."
 )
 TEACHER = flags.DEFINE_string("teacher", "saved_models/ml1m-teacher", "The trained model.")
 OUT = flags.DEFINE_string("out", None, "The work folder.")

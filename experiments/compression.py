@@ -22,6 +22,9 @@ from experiments.data import movielens
 from experiments.machine import cpu_model
 from experiments.models import files, store, tf
 from experiments.models.linear import Linear, assisted
+from experiments.models.narrow import NarrowConfig
+from experiments.models.narrow_student import narrow_student_of
+from experiments.models.numbers import ByFrequency
 from experiments.models.student import forward_on, renumbered, student_of
 from experiments.training import Trainer, TrainingConfig, Validation
 
@@ -131,15 +134,15 @@ def compress(
       Stopped: when stopped; the state is in `place.work`.
     """
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    student, teacher, data = started(recipe, place.teacher, data)
-    print(tfc.plan(student, recipe.spec))
-    student = tfc.apply(student, recipe.spec)
-    curve = _train(recipe, student, teacher, place.work, data, stop)
+    start = started(recipe, place.teacher, data)
+    print(tfc.plan(start.student, recipe.spec))
+    student = tfc.apply(start.student, recipe.spec)
+    curve = _train(recipe, student, start, place.work, stop)
     sizes = student.config
     return tfc.export(
         student,
         place.out,
-        signatures=files.signatures(sizes),
+        signatures=files.signatures(sizes, start.numbers),
         verify_with=files.verification_calls(data, sizes.length),
         files={files.ITEMS: items_text(data)},
         evaluate=lambda path: {
@@ -149,20 +152,39 @@ def compress(
     )
 
 
-def started(
-    recipe: Recipe, folder: Path, data: movielens.MovieLens
-) -> tuple[Any, Any, movielens.MovieLens]:
-    """The student as it starts, in float32, with its teacher, and the data numbered as theirs.
+@dataclass(frozen=True)
+class Start:
+    """What a training starts with.
+
+    Attributes:
+      student: in float32. teacher: whose items have the student's numbers.
+      data: in these numbers, too.
+      numbers: how they are made of those by title; None: they are the same.
+    """
+
+    student: Any
+    teacher: Any
+    data: movielens.MovieLens
+    numbers: ByFrequency | None
+
+
+def started(recipe: Recipe, folder: Path, data: movielens.MovieLens) -> Start:
+    """The student of a recipe, its teacher and its data.
 
     Args:
-      recipe: what to make. folder: the teacher's. data: MovieLens-1M.
+      recipe: what to make. folder: the teacher's. data: MovieLens-1M, numbered by title.
     """
-    teacher = store.load_model(folder)
+    teacher, numbers = store.load_model(folder), None
     if recipe.student.get("frequent") is not None:
-        by_title = {title: number for number, title in enumerate(data.titles)}
-        data = movielens.by_frequency(data)
-        teacher = renumbered(teacher, [by_title[title] for title in data.titles])
-    return student_of(teacher, recipe.student, some_histories(data, teacher)), teacher, data
+        numbers = ByFrequency(tuple(movielens.counts(data).tolist()))
+        data = movielens.renumbered(data, tuple(data.titles[item] for item in numbers.ids))
+        teacher = renumbered(teacher, numbers.ids)
+    sizes = {k: v for k, v in recipe.student.items() if k not in ("frequent", "widths")}
+    student = student_of(teacher, sizes, some_histories(data, teacher))
+    if numbers is not None:
+        config = NarrowConfig(**asdict(student.config) | recipe.student)
+        student = narrow_student_of(student, config, movielens.counts(data))
+    return Start(student, teacher, data, numbers)
 
 
 def some_histories(data: movielens.MovieLens, teacher: Any) -> Any:
@@ -175,11 +197,11 @@ def some_histories(data: movielens.MovieLens, teacher: Any) -> Any:
 def _train(
     recipe: Recipe,
     student: Any,
-    teacher: Any,
+    start: Start,
     work: Path,
-    data: movielens.MovieLens,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
+    teacher, data = start.teacher, start.data
     taught_by = assisted(teacher, data.train, recipe.linear)
     distiller = tfc.distill(
         student,

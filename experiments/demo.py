@@ -25,7 +25,7 @@ DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default
 OUT = flags.DEFINE_string("out", "build/demo", "Where the file, its report and the page of it go.")
 EPOCHS = flags.DEFINE_integer("epochs", 3, "Epochs of training; the committed file had more.")
 
-CONFIG = Path("experiments/configs/mobile.json")
+CONFIG = Path("experiments/configs/mobile-wide.json")
 TEACHER = Path("saved_models/ml1m-teacher")
 
 

@@ -79,12 +79,12 @@ def training(recipe: Recipe, teacher: Any, data: movielens.MovieLens, epochs: in
 
 def subject(recipe: Recipe, folder: Path, data: movielens.MovieLens, epochs: int) -> Subject:
     """A recipe's student, with what auto needs; see `task.Task.subject`."""
-    student, teacher, data = started(recipe, folder, data)
-    length = student.config.length
+    start = started(recipe, folder, data)
+    student, length = start.student, start.student.config.length
     shipping = tfc.Shipping(
-        files.signatures(student.config),
+        files.signatures(student.config, start.numbers),
         files.verification_calls(data, length),
         files={files.ITEMS: items_text(data)},
     )
-    given = training(recipe, teacher, data, epochs) if epochs else None
-    return Subject(student, probe(data, length, users=512, quality=False), given, shipping)
+    given = training(recipe, start.teacher, start.data, epochs) if epochs else None
+    return Subject(student, probe(start.data, length, users=512, quality=False), given, shipping)

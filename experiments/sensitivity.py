@@ -23,7 +23,7 @@ from experiments.models import tf
 from experiments.probing import probe
 
 CONFIG = flags.DEFINE_string(
-    "config", "experiments/configs/mobile.json", "The recipe whose student is looked at."
+    "config", "experiments/configs/mobile-wide.json", "The recipe whose student is looked at."
 )
 TEACHER = flags.DEFINE_string("teacher", "saved_models/ml1m-teacher", "What the student starts as.")
 OUT = flags.DEFINE_string("out", None, "The folder for cells, result and picture.")
@@ -37,11 +37,11 @@ def measure(
 ) -> tuple[tfc.Sensitivity, float]:
     """The sensitivity of a recipe's student as it starts, and the seconds that this run took."""
     tf.keras.utils.set_random_seed(recipe.training.seed)
-    student, _, data = started(recipe, teacher, data)
-    asked = probe(data, student.config.length, USERS.value, QUALITY.value)
-    start = time.perf_counter()
-    found = tfc.sensitivity(student, asked, folder=out)
-    return found, time.perf_counter() - start
+    start = started(recipe, teacher, data)
+    asked = probe(start.data, start.student.config.length, USERS.value, QUALITY.value)
+    begun = time.perf_counter()
+    found = tfc.sensitivity(start.student, asked, folder=out)
+    return found, time.perf_counter() - begun
 
 
 def main(argv: list[str]) -> None:

@@ -35,7 +35,7 @@ DATASET = flags.DEFINE_enum("dataset", "ml1m", ["ml1m"], "What to train and vali
 DATA = flags.DEFINE_string("data", None, "A folder with MovieLens-1M; by default it is fetched.")
 TEACHER = flags.DEFINE_string("teacher", "saved_models/ml1m-teacher", "What to learn from.")
 RECIPE = flags.DEFINE_string(
-    "recipe", "experiments/configs/mobile.json", "The student, and how it is taught."
+    "recipe", "experiments/configs/mobile-wide.json", "The student, and how it is taught."
 )
 SPACE = flags.DEFINE_string("space", "experiments/specs/sweep.json", "The specs to choose from.")
 OUT = flags.DEFINE_string("out", None, "The folder for the search and its files.")

@@ -10,6 +10,7 @@ from typing import Any
 from experiments.clicking import Clicking
 from experiments.models import store
 from experiments.models.mobile import MobileConfig
+from experiments.models.narrow import NarrowConfig
 from experiments.models.packed import PackedConfig
 from experiments.models.ranking import RankingConfig
 from experiments.models.sasrec import SASRecConfig
@@ -21,6 +22,7 @@ RETRIEVING, CLICKING = Retrieving(), Clicking()
 TASKS: Mapping[type, Task] = {
     SASRecConfig: RETRIEVING,
     MobileConfig: RETRIEVING,
+    NarrowConfig: RETRIEVING,
     RankingConfig: CLICKING,
     PackedConfig: CLICKING,
 }

@@ -30,7 +30,6 @@ def model():
         ({"heads": 3}, "dim=8, heads=3; expected heads to divide dim"),
         ({"feedforward": ()}, r"feedforward=\(\), expected a width of at least 1 for each block"),
         ({"dropout": 1.0}, "dropout=1.0, expected 0 <= dropout < 1"),
-        ({"frequent": N_ITEMS}, f"frequent={N_ITEMS}, expected 1 to {N_ITEMS - 1} or None"),
     ],
 )
 def test_sizes_out_of_range_are_refused(changes, message):

@@ -14,8 +14,8 @@ from experiments.data import movielens, movielens_sources
 from experiments.data.movielens import (
     DataError,
     MovieLens,
-    by_frequency,
     canonical,
+    counts,
     inputs,
     load,
     renumbered,
@@ -307,12 +307,12 @@ def test_an_unknown_split_is_refused():
         inputs(numbered([4]), "train", 3)
 
 
-def test_numbers_can_follow_frequency_and_come_back():
+def test_items_can_have_other_numbers_and_theirs_again():
     data = MovieLens(
         ("", "A", "B", "C"), [np.array(h, np.int32) for h in ([3, 2, 3, 1, 1], [2, 3, 1, 1])]
     )
-    sorted_ones = by_frequency(data)
-    assert sorted_ones.titles == ("", "C", "B", "A")
+    assert counts(data).tolist() == [0, 0, 2, 3]  # the last two events of a user are not training
+    sorted_ones = renumbered(data, ("", "C", "B", "A"))
     assert [h.tolist() for h in sorted_ones.histories] == [[1, 2, 1, 3, 3], [2, 1, 3, 3]]
     back = renumbered(sorted_ones, data.titles)
     assert [h.tolist() for h in back.histories] == [h.tolist() for h in data.histories]

@@ -69,12 +69,12 @@ def test_a_recipe_trains_a_student(data, teacher, tmp_path):
     store.save_model(teacher, tmp_path)
     config = {name: value for name, value in teacher.get_config().items() if name != "name"}
     (tmp_path / "config.json").write_text(compression.json.dumps({"model": config}))
-    student, taught_by, same = compression.started(RECIPE, tmp_path, data)
-    student = tfc.apply(student, SPEC)
+    start = compression.started(RECIPE, tmp_path, data)
+    student = tfc.apply(start.student, SPEC)
     before = student.get_weights()
     heard = []
-    given = training(RECIPE, taught_by, same, epochs=1)
-    Taught().carry_out(student, taught_by, given, Run(tmp_path / "run", heard.append))
+    given = training(RECIPE, start.teacher, start.data, epochs=1)
+    Taught().carry_out(student, start.teacher, given, Run(tmp_path / "run", heard.append))
     assert heard and "epoch 1 of 1" in heard[-1] and "nan" not in heard[-1]
     changed = [np.abs(a - b).max() for a, b in zip(student.get_weights(), before, strict=True)]
     assert max(changed) > 0

@@ -41,7 +41,7 @@ def teacher():
 
 @pytest.fixture(scope="module")
 def recipe():
-    read = read_recipe(SWEEP / "configs" / "mobile.json")
+    read = read_recipe(SWEEP / "configs" / "mobile-wide.json")
     sizes = {"length": 6, "feedforward": [24, 16]}
     return replace(read, student=sizes, linear=None, fresh=3, positions=24)
 

@@ -67,7 +67,6 @@ def retrieval() -> Subject:
         ours={
             "tfcompress, float32": ROOT / "ml1m-teacher/model.tflite",
             "tfcompress, ml1m-mobile": ROOT / "ml1m-mobile/model.tflite",
-            "tfcompress, ml1m-mobile-small": ROOT / "ml1m-mobile-small/model.tflite",
         },
     )
 

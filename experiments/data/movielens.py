@@ -25,7 +25,7 @@ from experiments.files import save_arrays
 __all__ = [
     "DataError",
     "MovieLens",
-    "by_frequency",
+    "counts",
     "inputs",
     "load",
     "renumbered",
@@ -248,14 +248,9 @@ def renumbered(data: MovieLens, titles: tuple[str, ...]) -> MovieLens:
     return MovieLens(titles, [numbers[history] for history in data.histories])
 
 
-def by_frequency(data: MovieLens) -> MovieLens:
-    """The same events with items numbered from the most frequent in training to the least.
-
-    Items that are as frequent keep their order.
-    """
-    counts = np.bincount(np.concatenate(data.train), minlength=data.n_items + 1)[1:]
-    order = np.argsort(-counts, kind="stable") + 1
-    return renumbered(data, ("", *(data.titles[item] for item in order)))
+def counts(data: MovieLens) -> npt.NDArray[np.int64]:
+    """How often each item is seen in training: int64 [n_items + 1]; padding is not counted."""
+    return np.bincount(np.concatenate(data.train), minlength=data.n_items + 1)
 
 
 def _padded(events: IntArray, length: int) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,45 @@ import numpy.typing as npt
 from experiments import ranking
 from experiments.data import movielens
 from experiments.models import tf
-from experiments.models.retriever import Retriever
+from experiments.models.numbers import ByFrequency
+from experiments.models.retriever import Retriever, Tensor
 from tfcompress import LiteModel, Signature
 
 ITEMS = "items.txt"
 Inputs = dict[str, npt.NDArray[np.int32]]
 
 
-def signatures(config: Any) -> dict[str, Signature]:
-    """`recommend`: history → items, scores; `score`: history, candidates → scores."""
+def signatures(config: Any, numbers: ByFrequency | None = None) -> dict[str, Signature]:
+    """`recommend`: history → items, scores; `score`: history, candidates → scores.
+
+    Args:
+      config: the model's. numbers: those of its items, if the file's shall be by title.
+    """
+    asked = Retriever if numbers is None else ByTitle(numbers)
     history = tf.TensorSpec([1, config.length], tf.int32)
     candidates = tf.TensorSpec([None], tf.int32)
     return {
-        "recommend": Signature(Retriever.recommend, {"history": history}),
-        "score": Signature(Retriever.score, {"history": history, "candidates": candidates}),
+        "recommend": Signature(asked.recommend, {"history": history}),
+        "score": Signature(asked.score, {"history": history, "candidates": candidates}),
     }
+
+
+@dataclass(frozen=True)
+class ByTitle:
+    """Asks a retriever, whose items have other numbers, in those by title."""
+
+    numbers: ByFrequency
+
+    def recommend(self, model: Retriever, history: Tensor) -> dict[str, Tensor]:
+        """See `Retriever.recommend`."""
+        answer = model.recommend(self.numbers.place_of(history))
+        return {**answer, "items": self.numbers.id_at(answer["items"])}
+
+    def score(self, model: Retriever, history: Tensor, candidates: Tensor) -> dict[str, Tensor]:
+        """See `Retriever.score`."""
+        # The candidates last: until then a file shares every operator with `recommend`.
+        logits = model.logits(model.last(self.numbers.place_of(history)))
+        return {"scores": tf.gather(logits, self.numbers.place_of(candidates), axis=1)}
 
 
 def example_calls(data: movielens.MovieLens, length: int, users: int = 64) -> list[Inputs]:

@@ -11,9 +11,6 @@ What differs from `sasrec.SASRec`, each a rewriting of the same function or clos
   computed for every row. (The same identity saves DeepSeek-V2's attention its cache, 2024.)
 - Query, key and value of the other blocks are one matrix.
 - Whatever hides the future hides padding, too: it counts as later than every event.
-- Frequent and rare items may have tables of their own, so that one can be factorized further than
-  the other (Chen et al., "GroupReduce", 2018; Baevski and Auli, "Adaptive input representations",
-  2019). Items are then numbered by frequency.
 """
 
 from __future__ import annotations
@@ -25,7 +22,6 @@ import numpy as np
 
 from experiments.models import tf
 from experiments.models.retriever import MASKED, Retriever, Tensor, dropout, table
-from tfcompress import scores
 
 _PACKAGE = "experiments"
 _TINY = 1e-8  # an empty history's rows are small, but never zero
@@ -42,7 +38,6 @@ class MobileConfig:
       heads: how many attention heads a block has.
       feedforward: for each block the width between its two feed-forward layers.
       dropout: the rate, 0 ≤ dropout < 1.
-      frequent: items above this number have a table of their own; None: one table holds all.
 
     Raises:
       ValueError: if a field is out of range.
@@ -54,7 +49,6 @@ class MobileConfig:
     heads: int
     feedforward: tuple[int, ...]
     dropout: float = 0.0
-    frequent: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "feedforward", tuple(self.feedforward))
@@ -72,10 +66,6 @@ class MobileConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"Received dropout={self.dropout}, expected 0 <= dropout < 1.")
-        if self.frequent is not None and not 1 <= self.frequent < self.n_items:
-            raise ValueError(
-                f"Received frequent={self.frequent}, expected 1 to {self.n_items - 1} or None."
-            )
 
 
 def places(history: Tensor) -> Tensor:
@@ -193,12 +183,7 @@ class MobileSASRec(Retriever):
     def __init__(self, config: MobileConfig, name: str = "mobile", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.config = config
-        # Each of two tables has one row for all items of the other: the first's last, and row 0.
-        last, self.rare_table = config.frequent, None
-        rows = config.n_items + 1 if last is None else last + 2
-        self.item_table = table(rows, config.dim, "item_table")
-        if last is not None:
-            self.rare_table = table(config.n_items - last + 1, config.dim, "rare_table")
+        self.item_table = table(config.n_items + 1, config.dim, "item_table")
         self.position_table = table(config.length + 1, config.dim, "position_table")
         *mixing, reading = config.feedforward
         sizes = config.dim, config.heads
@@ -208,39 +193,36 @@ class MobileSASRec(Retriever):
         ]
         self.reading = ReadingBlock(*sizes, reading, config.dropout, name="reading")
         self.drop = dropout(config.dropout, "drop")
-        self.scale = self.add_weight("scale", [config.dim], initializer="ones")
-        self.shift = self.add_weight("shift", [config.dim], initializer="zeros")
+        asked = self.asked_width
+        self.scale = self.add_weight("scale", [asked], initializer="ones")
+        self.shift = self.add_weight("shift", [asked], initializer="zeros")
+
+    @property
+    def asked_width(self) -> int:
+        """How many columns of the trunk ask items."""
+        return self.config.dim
 
     def hidden(self, history: Tensor, rows: int | None = None, training: bool = False) -> Tensor:
         """See `Retriever.hidden`."""
-        return self.read(self._looked_up(history), history, rows, training)
+        return self.read(self.item_table(history), history, rows, training)
 
     def read(
         self, vectors: Tensor, history: Tensor, rows: int | None = None, training: bool = False
     ) -> Tensor:
         """`hidden` of events whose items have these vectors, float32 [B, length, dim]."""
         place = places(history)
-        late = lateness(place)
         x = vectors + self.position_table(place)
         # The mean of an item's row is its bias, and none of the trunk's concern.
-        x = self.drop(x - tf.reduce_mean(x, axis=-1, keepdims=True), training=training)
-        for block in self.mixing:
-            x = block(x, late, training=training)
-        x = self.reading(x, late[:, -(rows or history.shape[1]) :], training=training)
+        x = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+        x = self.mixed(x, lateness(place), rows, training)
         return unit(x) * self.scale + self.shift
 
-    def _looked_up(self, history: Tensor) -> Tensor:
-        last = self.config.frequent
-        if last is None or self.rare_table is None:
-            return self.item_table(history)
-        frequent = self.item_table(tf.minimum(history, last + 1))
-        return frequent + self.rare_table(tf.maximum(history - last, 0))
-
-    def _matches(self, hidden: Tensor) -> Tensor:
-        frequent = super()._matches(hidden)
-        if self.rare_table is None:
-            return frequent
-        return tf.concat([frequent[..., :-1], scores(hidden, self.rare_table)[..., 1:]], -1)
+    def mixed(self, x: Tensor, late: Tensor, rows: int | None, training: bool) -> Tensor:
+        """What the blocks make of rows: [B, L, dim], and `lateness` → [B, rows or L, dim]."""
+        x = self.drop(x, training=training)
+        for block in self.mixing:
+            x = block(x, late, training=training)
+        return self.reading(x, late[:, -(rows or x.shape[1]) :], training=training)
 
     def get_config(self) -> dict[str, Any]:
         """The fields of `MobileConfig`, and the model's name."""

@@ -13,21 +13,24 @@ import numpy.typing as npt
 from experiments.files import save_arrays
 from experiments.models import tf
 from experiments.models.mobile import MobileConfig, MobileSASRec
+from experiments.models.narrow import NarrowConfig, NarrowSASRec
 from experiments.models.packed import PackedConfig, PackedRanker
 from experiments.models.ranking import Ranker, RankingConfig
 from experiments.models.sasrec import SASRec, SASRecConfig
 
 WEIGHTS, CONFIG, RESULTS = "weights.npz", "config.json", "results.json"
-Config = SASRecConfig | MobileConfig | RankingConfig | PackedConfig
+Config = SASRecConfig | MobileConfig | NarrowConfig | RankingConfig | PackedConfig
 _MODELS: dict[type, type] = {
     SASRecConfig: SASRec,
     MobileConfig: MobileSASRec,
+    NarrowConfig: NarrowSASRec,
     RankingConfig: Ranker,
     PackedConfig: PackedRanker,
 }
 _ARCHITECTURES: dict[str, type] = {
     "sasrec": SASRecConfig,
     "mobile": MobileConfig,
+    "narrow": NarrowConfig,
     "ranking": RankingConfig,
     "packed": PackedConfig,
 }

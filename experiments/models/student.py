@@ -82,10 +82,6 @@ def _start_tables(student: MobileSASRec, teacher: SASRec) -> None:
     direction = np.full(dim, dim**-0.5, np.float32)  # that of the mean
     along = bias / _BIAS_LENGTH
     items = _centred(rows) + np.outer(along, direction)
-    frequent, none = student.config.frequent, np.zeros_like(items[:1])
-    if frequent is not None and student.rare_table is not None:
-        student.rare_table.set_weights([np.vstack([none, items[frequent + 1 :]])])
-        items = np.vstack([items[: frequent + 1], none])
     student.item_table.set_weights([items])
     positions = teacher.position_table.get_weights()[0][-length:] * dim**-0.5
     student.position_table.set_weights([_centred(np.vstack([positions, positions[:1]]))])

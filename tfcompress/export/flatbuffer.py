@@ -19,6 +19,8 @@ _OPERATORS = {
 _TYPES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")
 }
+# Their order is more than what their tensors say.
+_KEEPS_STATE = {"CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "IF", "WHILE"}
 _IDENTIFIER = b"TFL3"
 _BUFFER_ALIGNMENT = 16
 
@@ -63,8 +65,12 @@ def compact(content: bytes) -> bytes:
     model.metadataBuffer = None
     model.description = None
     _share_buffers(model)
+    signatures = model.signatureDefs or []
     for index, graph in enumerate(model.subgraphs):
-        _number_by_use(graph, [s for s in model.signatureDefs or [] if s.subgraphIndex == index])
+        own = [s for s in signatures if s.subgraphIndex == index]
+        if _KEEPS_STATE.isdisjoint(operator_name(model, operator) for operator in graph.operators):
+            _run_shared_first(graph, own, signatures)
+        _number_by_use(graph, own)
     return pack(model)
 
 
@@ -94,6 +100,25 @@ def _share_buffers(model: Any) -> None:
         for tensor in graph.tensors:
             tensor.buffer = moved[tensor.buffer]
     model.buffers = buffers
+
+
+def _run_shared_first(graph: Any, own: list[Any], signatures: list[Any]) -> None:
+    """Puts what needs an input of one signature alone behind all that others compute as well."""
+    asked = [{_text(entry.name) for entry in signature.inputs} for signature in signatures]
+    shared = set.intersection(*asked) if asked else set()
+    inputs = [entry for signature in own for entry in signature.inputs]
+    waiting = {entry.tensorIndex for entry in inputs if _text(entry.name) not in shared}
+    first: list[Any] = []
+    later: list[Any] = []
+    for operator in graph.operators:
+        waits = not waiting.isdisjoint(operator.inputs)
+        waiting.update(operator.outputs if waits else ())
+        (later if waits else first).append(operator)
+    graph.operators = first + later
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _number_by_use(graph: Any, signatures: list[Any]) -> None:
