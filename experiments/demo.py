@@ -1,8 +1,8 @@
 """The main job in one command: python -m experiments.demo.
 
-Fetches MovieLens-1M, loads the trained teacher, compresses it by a spec, trains the student for a few
-epochs, exports, and evaluates the exported file beside the teacher's. `ml1m-mobile`, which is
-smaller, had narrower rows and many more epochs.
+Fetches MovieLens-1M, loads the trained teacher, compresses it by a spec, trains the student for a
+few epochs, exports, and evaluates the exported file beside the teacher's. `ml1m-mobile`, which is
+smaller, has narrower rows and had many more epochs.
 """
 
 from __future__ import annotations

@@ -26,6 +26,9 @@ class TrainingConfig:
       epochs: passes over the windows; the learning rate reaches zero at the end of the last.
       peak_learning_rate: Adam's, reached after the warm-up.
       warmup_steps: steps of linear warm-up.
+      settling_epochs: how many of the epochs come behind the end of that decay, and have a lower
+        one: weights that are rounded in training then stop to jump from level to level.
+      settling_rate: the learning rate that these begin with.
       xla: whether XLA compiles the step. It is for a distillation, whose work is passes over
         scores of fixed shape; a step with a varying number of positions gains nothing.
 
@@ -38,14 +41,22 @@ class TrainingConfig:
     epochs: int
     peak_learning_rate: float
     warmup_steps: int
+    settling_epochs: int = 0
+    settling_rate: float = 0.0
     xla: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch", "epochs", "peak_learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"Received {name}={getattr(self, name)}, expected more than 0.")
-        if self.warmup_steps < 0:
-            raise ValueError(f"Received warmup_steps={self.warmup_steps}, expected at least 0.")
+        for name in ("warmup_steps", "settling_epochs", "settling_rate"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"Received {name}={getattr(self, name)}, expected at least 0.")
+        if self.settling_epochs >= self.epochs:
+            raise ValueError(
+                f"Received settling_epochs={self.settling_epochs} of {self.epochs} epochs, "
+                "expected fewer than all."
+            )
 
 
 class Stopped(Exception):
@@ -68,15 +79,43 @@ def batches(windows: Array, config: TrainingConfig, epoch: int, first: int) -> I
 
 
 def make_optimizer(config: TrainingConfig, n_windows: int) -> Any:
-    """Adam with a linear warm-up and a cosine decay to zero over all epochs."""
-    steps = config.epochs * (n_windows // config.batch)
+    """Adam with a linear warm-up and a cosine decay to zero; a second, lower decay to settle."""
+    in_epoch = n_windows // config.batch
+    steps = (config.epochs - config.settling_epochs) * in_epoch
     schedule = tf.keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
         decay_steps=max(1, steps - config.warmup_steps),
         warmup_target=config.peak_learning_rate,
         warmup_steps=config.warmup_steps,
     )
+    if config.settling_epochs:
+        schedule = Settled(schedule, steps, config.settling_rate, config.settling_epochs * in_epoch)
     return tf.keras.optimizers.Adam(schedule)
+
+
+class Settled(tf.keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A schedule, and a cosine decay to zero behind its end.
+
+    Args:
+      before: the schedule. steps: how many it is for.
+      rate: what the decay begins with. settling: its steps.
+    """
+
+    def __init__(self, before: Any, steps: int, rate: float, settling: int) -> None:
+        super().__init__()
+        self.before, self.steps, self.rate, self.settling = before, steps, rate, settling
+        self._decay = tf.keras.optimizers.schedules.CosineDecay(rate, max(1, settling))
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of a step."""
+        behind = tf.cast(step, tf.int64) - self.steps
+        settling = self._decay(tf.maximum(behind, 0))
+        return tf.where(behind < 0, self.before(step), settling)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("before", "steps", "rate", "settling")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -197,6 +198,24 @@ def test_an_epoch_holds_each_window_once_in_its_own_order():
 def test_too_few_windows_are_refused():
     with pytest.raises(ValueError, match="Received 15 windows, expected at least 16"):
         next(batches(np.zeros((15, 9)), TrainingConfig(**CONFIG["training"]), 0, 0))
+
+
+def test_the_learning_rate_rises_once_more_to_settle():
+    plain = TrainingConfig(seed=0, batch=10, epochs=5, peak_learning_rate=0.5, warmup_steps=20)
+    settled = replace(plain, epochs=7, settling_epochs=2, settling_rate=0.1)
+    one, both = (make_optimizer(c, n_windows=109)._learning_rate for c in (plain, settled))
+    steps = np.arange(70)
+    rates = np.array([float(both(step)) for step in steps])
+    np.testing.assert_allclose(rates[:50], [float(one(step)) for step in steps[:50]], rtol=1e-6)
+    assert rates[49] < 0.01 and rates[50] == pytest.approx(0.1)
+    assert (np.diff(rates[50:]) < 0).all() and float(both(70)) == pytest.approx(0, abs=1e-7)
+
+
+def test_settling_takes_a_part_of_all_epochs():
+    with pytest.raises(ValueError, match="settling_epochs=4 of 4 epochs, expected fewer"):
+        TrainingConfig(**CONFIG["training"], settling_epochs=4)
+    with pytest.raises(ValueError, match="settling_rate=-0.1, expected at least 0"):
+        TrainingConfig(**CONFIG["training"], settling_rate=-0.1)
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero():
