@@ -73,7 +73,8 @@ class NarrowSASRec(MobileSASRec):
     def hidden(self, history: Tensor, rows: int | None = None, training: bool = False) -> Tensor:
         """See `Retriever.hidden`; what it gives is as wide as a frequent item's row."""
         place = places(history)
-        x = self._looked_up(history) + self.position_table(place)
+        x = self._looked_up(tf.reshape(history, [-1]), tf.reshape(place, [-1]))
+        x = tf.reshape(x, [-1, history.shape[1], self.config.dim])
         x = self.mixed(x, lateness(place), rows, training)
         return unit(x)[..., : self.asked_width] * self.scale + self.shift
 
@@ -81,12 +82,14 @@ class NarrowSASRec(MobileSASRec):
         """`hidden`'s last row alone."""
         return tf.reshape(self.hidden(history, rows=1), [-1, self.asked_width])
 
-    def _looked_up(self, history: Tensor) -> Tensor:
+    def _looked_up(self, items: Tensor, place: Tensor) -> Tensor:
+        """Rows of items and of where they stand, int32 [n] each: float32 [n, dim]."""
         last, (wide, narrow) = self.config.frequent, self.config.widths
-        frequent = self.item_table(tf.minimum(history, last + 1))
-        rare = self.rare_table(tf.maximum(history - last, 0))
-        rows = frequent + tf.pad(rare, [[0, 0], [0, 0], [0, wide - narrow]])
-        return tf.pad(rows, [[0, 0], [0, 0], [0, self.config.dim - wide]])
+        frequent = self.item_table(tf.minimum(items, last + 1))
+        rare = self.rare_table(tf.maximum(items - last, 0))
+        frequent = tf.pad(frequent, [[0, 0], [0, self.config.dim - wide]])
+        rare = tf.pad(rare, [[0, 0], [0, self.config.dim - narrow]])
+        return self.position_table(place) + frequent + rare
 
     def _matches(self, hidden: Tensor) -> Tensor:
         frequent = scores(hidden, self.item_table)[..., :-1]
