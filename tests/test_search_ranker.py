@@ -124,6 +124,8 @@ def test_files_rank_as_their_models_do(found, subject):
     assert not any("documents" in name for name in names)  # the tables stay in their files
     assert result["way"] == "own" and result["rows"][0]["gzip_bytes"]["file"] == [None]
     assert result["size_reduction"] > 0.8
+    (row,) = result["rows"]
+    assert row["teachers"] == 3 and row["training"][0]["best_epoch"] == BRIEF.epochs
     assert result["goal"]["relative"] is True
     for name in ("teacher", "own"):
         quality = subject.quality(work / name / "model.tflite")

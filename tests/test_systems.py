@@ -16,7 +16,7 @@ import tfcompress as tfc
 from experiments.data.labelled import Labelled, Splits
 from experiments.systems import image, measuring, page
 from experiments.systems.classifying import Classified, inputs
-from experiments.systems.learning import Run
+from experiments.systems.learning import Run, taught_on
 from experiments.systems.measuring import TEACHER
 from experiments.systems.running import SHIPPED, record
 from experiments.systems.system import Goal
@@ -112,6 +112,32 @@ def test_a_way_says_how_far_its_file_may_be_off(found, work, monkeypatch):
     monkeypatch.setattr(tfc, "export", noted)
     record(replace(SYSTEM, ways=(replace(OWN, tolerance=0.05),)), None, [3], work)
     assert asked == {TEACHER: None, "own": 0.05}
+
+
+def test_a_student_may_learn_from_more_teachers_than_it_is_measured_against(tmp_path):
+    fewer = replace(BRIEF, epochs=2)
+    way = replace(OWN, training=fewer, teachers=2, deciding="epoch")
+    found = record(replace(SYSTEM, teaching=fewer, ways=(way,)), None, [3], tmp_path)
+    folder = tmp_path / "seed-3"
+    assert {file.stem for file in folder.glob("*.npz")} == {TEACHER, "teacher-1", "own"}
+    assert {file.name for file in folder.iterdir() if file.is_dir()} == {TEACHER, "own"}
+    assert found["rows"][0]["teachers"] == 2
+    assert found["rows"][0]["training"][0]["best_epoch"] == 2  # the last
+    told = [found["teacher"][0], found["rows"][0]["training"][0]]
+    assert found["seconds"]["training"] > sum(one["seconds"] for one in told)  # the other's, too
+    run = Run(replace(SYSTEM, teaching=fewer), SUBJECT, 3, folder, stop=lambda: True)
+    first, other = run.teacher(), run.teacher(1)
+    assert [one.record["training"]["seed"] for one in (first, other)] == [3, 1003]
+    rows = SUBJECT.rows[:8]
+    outputs = taught_on(SUBJECT)(first.network, (first.network, other.network), rows)
+    inputs, _ = SUBJECT.batch(rows)
+    for said, one in zip(outputs.teacher, (first, other), strict=True):
+        np.testing.assert_allclose(said, one.network(inputs), rtol=1e-4, atol=1e-4)
+
+
+def test_a_way_without_a_teacher_is_refused():
+    with pytest.raises(ValueError, match="teachers=0, expected at least 1"):
+        replace(OWN, teachers=0)
 
 
 def test_the_table_says_what_falls_short(found):

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import tfcompress as tfc
 from experiments.models import tf
+from experiments.systems.measuring import TEACHER
 from experiments.systems.system import Subject, System, Way
 from experiments.training import Trainer, TrainingConfig, Validation
+
+SEEDS_APART = 1000  # from a teacher to the next of the same run: no run has the seed of another's
+
+
+def teacher_name(number: int) -> str:
+    """What a run calls a teacher of it; see `Run.teacher`.
+
+    >>> teacher_name(0), teacher_name(2)
+    ('teacher', 'teacher-2')
+    """
+    return f"{TEACHER}-{number}" if number else TEACHER
 
 
 class Learner(tf.keras.Model):  # type: ignore[misc]
@@ -65,31 +77,51 @@ class Run:
     work: Path
     stop: Callable[[], bool]
 
-    def teacher(self) -> Trained:
-        """The teacher, trained to the end, here or before.
+    def teacher(self, number: int = 0) -> Trained:
+        """A teacher, trained to the end, here or before.
+
+        Args:
+          number: 0 is the one that students are measured against; others differ by their seeds.
 
         Raises:
           Stopped: when stopped; the state is saved.
           ValueError: if the checkpoint belongs to other settings.
         """
-        tf.keras.utils.set_random_seed(self.seed)
+        seed = self.seed + SEEDS_APART * number
+        tf.keras.utils.set_random_seed(seed)
         network = self.subject.network()
         if self.system.teaching is None:
             return Trained(network, {"training": None, "seconds": 0.0})
-        return self._trained(Learner(network, self.subject), network, self.system.teaching, None)
+        teaching = replace(self.system.teaching, seed=seed)
+        learner = Learner(network, self.subject)
+        return self._trained(learner, network, teaching, teacher_name(number))
 
-    def student(self, teacher: Any, way: Way) -> Trained:
-        """What one way makes of the teacher, trained with it to the end; raises as `teacher`."""
+    def student(self, teachers: Sequence[Any], way: Way) -> Trained:
+        """What one way makes of the first teacher, taught by as many as it says.
+
+        Args:
+          teachers: networks; those of `teacher`, in its order.
+          way: how.
+
+        Raises: as `teacher`.
+        """
         tf.keras.utils.set_random_seed(self.seed)
-        network = way.student(teacher)
+        network = way.student(teachers[0])
         forward = self.system.forward or taught_on(self.subject)
-        taught = tfc.distill(network, teacher, way.temperature, way.weight, forward)
-        return self._trained(taught, network, way.training, way)
+        heard = list(teachers[: way.teachers])
+        taught = tfc.distill(network, heard, way.temperature, way.weight, forward)
+        training = replace(way.training, seed=self.seed)
+        return self._trained(taught, network, training, way.name, way)
 
     def _trained(
-        self, learner: Any, network: Any, config: TrainingConfig, way: Way | None
+        self,
+        learner: Any,
+        network: Any,
+        config: TrainingConfig,
+        name: str,
+        way: Way | None = None,
     ) -> Trained:
-        config = replace(config, seed=self.seed)
+        deciding = (way and way.deciding) or self.subject.deciding
         made = {
             "system": self.system.name,
             "data": dict(self.subject.described),
@@ -99,8 +131,8 @@ class Run:
             learner,
             self.subject.rows,
             config,
-            self.work / f"{'teacher' if way is None else way.name}.npz",
-            Validation(lambda: self.subject.validated(network), self.subject.deciding),
+            self.work / f"{name}.npz",
+            Validation(lambda: self.subject.validated(network), deciding),
             made,
         )
         return finished(trainer, network, self.stop)
@@ -128,12 +160,13 @@ def finished(trainer: Trainer, network: Any, stop: Callable[[], bool]) -> Traine
 
 
 def taught_on(subject: Subject) -> Any:
-    """For `tfc.distill`: student and teacher see the same examples, distorted alike."""
+    """For `tfc.distill`: student and teachers see the same examples, distorted alike."""
 
     def forward(student: Any, teacher: Any, rows: Any) -> tfc.Outputs:
         inputs, wanted = subject.batch(rows)
         logits = student(inputs, training=True)
-        taught = teacher(inputs, training=False)
+        asked = teacher if isinstance(teacher, tuple) else (teacher,)
+        taught = [one(inputs, training=False) for one in asked]
         return tfc.Outputs(subject.loss(wanted, logits), logits, taught)
 
     return forward

@@ -11,7 +11,7 @@ from typing import Any
 
 import tfcompress as tfc
 from experiments.compression import provenance
-from experiments.systems.learning import Run, Trained
+from experiments.systems.learning import Run, Trained, teacher_name
 from experiments.systems.measuring import TEACHER, measured
 from experiments.systems.system import Subject, System
 
@@ -79,9 +79,10 @@ def check_seeds(seeds: Sequence[int]) -> None:
 
 
 def _trained(run: Run) -> dict[str, Trained]:
-    teacher = run.teacher()
-    students = {way.name: run.student(teacher.network, way) for way in run.system.ways}
-    return {TEACHER: teacher, **students}
+    most = max(way.teachers for way in run.system.ways)
+    teachers = {teacher_name(number): run.teacher(number) for number in range(most)}
+    networks = [teacher.network for teacher in teachers.values()]
+    return teachers | {way.name: run.student(networks, way) for way in run.system.ways}
 
 
 def _exported(run: Run, models: dict[str, Trained]) -> dict[str, tfc.Exported]:

@@ -104,6 +104,13 @@ class Way:
       begin: from (a teacher, `sizes`) to the float32 student that the specs are for; None: that is
         the teacher itself. sizes: JSON data that say which.
       tolerance: how far the file's answers may be from the student's, see `tfcompress.export`.
+      teachers: how many the student learns from, as the mean of their distributions: the one that
+        it is measured against, and others that differ from it by their seeds.
+      deciding: the figure of the student's curve that says which epoch is best, "epoch" for the
+        last one; None: that of the subject.
+
+    Raises:
+      ValueError: if there is no teacher.
     """
 
     name: str
@@ -114,6 +121,12 @@ class Way:
     begin: Callable[[Any, dict[str, Any]], Any] | None = None
     sizes: dict[str, Any] = field(default_factory=dict)
     tolerance: float | None = None
+    teachers: int = 1
+    deciding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.teachers < 1:
+            raise ValueError(f"Received teachers={self.teachers}, expected at least 1.")
 
     def student(self, teacher: Any) -> Any:
         """What the specs make of a teacher, before it is trained.
@@ -127,9 +140,11 @@ class Way:
         return student
 
     def to_data(self) -> dict[str, Any]:
-        """The specs, the distillation and the sizes, if there are any, as JSON has them."""
+        """The specs, the distillation and what else is not the default, as JSON has them."""
         return {
             **({"sizes": self.sizes} if self.sizes else {}),
+            **({"teachers": self.teachers} if self.teachers > 1 else {}),
+            **({"deciding": self.deciding} if self.deciding else {}),
             "specs": [json.loads(spec.to_json()) for spec in self.specs],
             "temperature": self.temperature,
             "weight": self.weight,
