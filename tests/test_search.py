@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -126,6 +127,7 @@ REFUSED = {
     "a limit in words": (lambda: tfc.Budget(bytes="1 MB"), "bytes='1 MB'; expected a number"),
     "no trials": (lambda: tfc.SearchSettings("x", trials=0), "trials=0; expected a whole number"),
     "no time": (lambda: tfc.SearchSettings("x", hours=0.0), "hours=0.0; expected more than 0"),
+    "no patience": (lambda: tfc.SearchSettings("x", patience=0), "patience=0; expected more"),
     "no oracle": (lambda: tfc.SearchSettings("x", oracle="bayesian"), "expected a OracleChoice"),
     "a median of none": (lambda: tfc.MedianRule(least=0), "least=0; expected a whole number"),
     "hyperband by one": (lambda: tfc.Hyperband(factor=1), "expected factor from 2"),
@@ -361,6 +363,23 @@ def test_a_lost_workers_trial_is_run_elsewhere_and_every_trial_once(killed):
     assert {trial.worker for trial in result.trials} == {"other"}
     assert all(trial.ending is Ending.FINISHED for trial in result.trials)
     assert (killed / "started").exists(), "the other worker was in the middle of a trial"
+
+
+@pytest.mark.slow
+def test_a_worker_that_comes_late_says_so_and_ends(killed):
+    """As on a machine that sees nothing of the chief's directory."""
+    seconds, said = (killed / "late").read_text().split(" ", 1)
+    assert 0.5 <= float(seconds) < 5
+    assert re.match(r"No chief answered at 127.0.0.1:\d+ for 0.5 s; expected a search", said)
+    assert "If it has ended there is nothing left to do" in said
+    assert not (killed / "elsewhere" / "late").exists(), "nothing was prepared for it"
+
+
+@pytest.mark.slow
+def test_a_worker_whose_chief_is_gone_ends(killed):
+    seconds, said = (killed / "alone").read_text().split(" ", 1)
+    assert "No chief answered at" in said and float(seconds) < 20
+    assert tfc.SearchResult.read(killed / "left").trials == ()
 
 
 # A search on a real model.

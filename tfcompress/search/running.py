@@ -67,7 +67,7 @@ def run(asked: Searching) -> SearchResult:
     if found is not None:
         oracle.take_up(found)
     oracle.save()
-    tuner = SpecTuner(oracle, asked.directory, asked.settings.lease)
+    tuner = SpecTuner(oracle, asked.directory, asked.settings)
     if roles.is_chief_oracle():
         serve(oracle)
     else:
@@ -84,7 +84,8 @@ def run(asked: Searching) -> SearchResult:
 def _work(asked: Searching) -> SearchResult:
     # What the chief measures with; here nothing is compared with it.
     oracle = _oracle(asked, Figures(1.0, 1, 1.0, 1, 1))
-    tuner = SpecTuner(oracle, asked.directory, asked.settings.lease)
+    tuner = SpecTuner(oracle, asked.directory, asked.settings)
+    tuner.reach()  # before anything is prepared for nobody
     directory = asked.directory / str(tuner.tuner_id)
     clear_halves(directory)
     asked.work.prepare(asked.known.model, directory)
