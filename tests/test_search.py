@@ -20,6 +20,7 @@ import tfcompress as tfc
 from tfcompress.search.early import Standing
 from tfcompress.search.journal import NAME
 from tfcompress.search.known import Known
+from tfcompress.search.sizing import Sizes
 from tfcompress.search.trial import Ending
 from tfcompress.whole import write_whole
 from tfcompress_cli import main
@@ -111,6 +112,60 @@ def test_a_budget_out_of_reach_is_refused_before_any_trial(tmp_path):
     with pytest.raises(tfc.SpecError, match="nearest misses bytes of 100 by .*, multiply_adds of"):
         run(tmp_path / "s", work, budget=both)
     assert work.trained == 0
+
+
+class Heavy(searches.Pretended):
+    """A graph that grows by 900 bytes with factors, which no plan knows; notes what it trains."""
+
+    def _graph(self, student):
+        return 900 * ("Factorized" in str(student.get_config()))
+
+    def export(self, student, folder):
+        made = super().export(student, folder)
+        text = made.model.read_text()
+        made.model.write_text(text.ljust(made.model.stat().st_size + self._graph(student)))
+        return made
+
+
+def missed(trial, budget):
+    return trial.figures.bytes - budget.bytes
+
+
+@pytest.mark.parametrize(
+    "oracle", [tfc.RandomDraws(), tfc.Bayesian(initial=2), tfc.ExpectedImprovement(drawn=32)]
+)
+def test_no_trial_is_trained_whose_file_is_too_large_by_its_graph(tmp_path, oracle, monkeypatch):
+    """Of a plan alone some would be, at a budget that many specs are just below."""
+    budget, how = tfc.Budget(bytes=11_000), {"trials": 5}
+    result = run(tmp_path / "s", Heavy(), oracle, budget, **how)
+    assert result.trials and all(missed(trial, budget) <= 0 for trial in result.trials)
+    assert len(result.within) == len(result.trials)
+    assert not list((tmp_path / "s").glob(".size*"))
+    monkeypatch.setattr(Known, "fits", lambda self, values: True)
+    guessed = run(tmp_path / "t", Heavy(), oracle, budget, **how)
+    outside = [trial for trial in guessed.finished if missed(trial, budget) > 0]
+    assert outside and not any(trial in guessed.within for trial in outside)  # made, not counted
+
+
+def test_what_is_tried_first_has_to_fit_with_its_graph(tmp_path):
+    first = {"table/Factorize": "on", "table/Factorize/rank": 8, "table/Quantize/bits": 4}
+    first |= {"Dense/Prune": "off", "Dense/Quantize/bits": 4}
+    size = run(tmp_path / "s", Heavy(), trials=1, budget=tfc.Budget(), start=[first])
+    limit = tfc.Budget(bytes=size.trials[0].figures.bytes - 100)
+    with pytest.raises(tfc.SpecError, match="whose file is larger than the budget's"):
+        run(tmp_path / "t", Heavy(), trials=1, budget=limit, start=[first])
+
+
+def test_zeros_that_a_schedule_brings_are_in_the_size(tmp_path):
+    grows = tfc.Prune(0.9, schedule=tfc.PolynomialDecay(end_step=100))
+    at_once = tfc.Prune(0.9)
+    sizes = Sizes(searches.network(), searches.Pretended(), tmp_path)
+    late, early = (
+        tfc.Spec([tfc.rule(tfc.by_type("Dense"), technique)]) for technique in (grows, at_once)
+    )
+    assert sizes.known(late) is None and sizes.of(late) == sizes.of(early) == sizes.known(late)
+    none = tfc.Spec([tfc.rule(tfc.by_name("nowhere"), tfc.Quantize(8))])
+    assert sizes.of(none) is None  # a trial says what is wrong with it
 
 
 def test_values_given_at_the_start_are_tried_first(tmp_path):
@@ -233,8 +288,16 @@ def test_a_quality_that_is_no_number_is_a_failure(tmp_path):
     assert "expected a number" in result.trials[0].error
 
 
+class Tiring(searches.Pretended):
+    """From the fourth trial on, all that are trained come to little, however large they are."""
+
+    def train(self, student, parts, seed):
+        for quality in super().train(student, parts, seed):
+            yield quality / (10 if self.trained > 3 else 1)
+
+
 def test_bad_trials_end_early(tmp_path):
-    work = searches.Pretended(parts=3)
+    work = Tiring(parts=3)
     result = run(tmp_path / "s", work, trials=9, early=tfc.MedianRule(least=3))
     early = [trial for trial in result.trials if trial.ending is Ending.ENDED_EARLY]
     assert early and all(len(trial.qualities) < 3 for trial in early)

@@ -17,6 +17,7 @@ from tfcompress.search.journal import check_identity, clear_halves, read_journal
 from tfcompress.search.known import Known
 from tfcompress.search.result import SearchResult
 from tfcompress.search.settings import SearchSettings
+from tfcompress.search.sizing import Sizes
 from tfcompress.search.trial import Figures
 from tfcompress.search.tuner import SpecTuner
 from tfcompress.search.work import Work
@@ -61,6 +62,7 @@ def run(asked: Searching) -> SearchResult:
     clear_halves(asked.directory)
     place = _place(asked, asked.directory, "alone")
     before = _before(asked, place, found)
+    asked.known.sizes = Sizes(asked.known.model, asked.work, asked.directory)
     oracle = _oracle(asked, before)
     asked.known.check_reach()
     asked.known.check_start(asked.settings.start)
