@@ -71,6 +71,7 @@ ROLE = flags.DEFINE_enum("role", "alone", ["alone", "chief", "worker"], "What th
 CHIEF = flags.DEFINE_string("chief", "127.0.0.1:8765", "Where the chief is: address:port.")
 WORKER = flags.DEFINE_string("worker", "worker0", "This worker's name, another one for each.")
 WORKERS = flags.DEFINE_integer("workers", 0, "How many workers a chief starts on its own machine.")
+PATIENCE = flags.DEFINE_float("patience", 300.0, "Seconds that a worker waits for its chief.")
 RESUME = flags.DEFINE_bool("resume", True, "Whether to go on with a search that is in --out.")
 
 
@@ -112,7 +113,9 @@ def _take_role() -> None:
 
 
 def _worker(number: int) -> subprocess.Popen[bytes]:
-    given = {name: flags.FLAGS[name].value for name in (*_FLAGS, "out", "data", "chief")}
+    given = {
+        name: flags.FLAGS[name].value for name in (*_FLAGS, "out", "data", "chief", "patience")
+    }
     given |= {"role": "worker", "worker": f"worker{number}", "workers": 0}
     own = [f"--{name}={value}" for name, value in given.items() if value is not None]
     return subprocess.Popen([sys.executable, "-m", "experiments.sweep", *own])
@@ -128,8 +131,9 @@ def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
     file = out / f"student-{BEFORE.value}.npz"
     student = distilled_student(data, teacher, taught_by, recipe, how, file)
     space = tfc.Space.from_json(Path(SPACE.value).read_text())
+    oracle, most = _oracle(student, data, out), (TRIALS.value, HOURS.value)
     settings = tfc.SearchSettings(
-        out, _oracle(student, data, out), TRIALS.value, HOURS.value, SEED.value, on_trial=_said
+        out, oracle, *most, SEED.value, patience=PATIENCE.value, on_trial=_said
     )
     budget = tfc.Budget(BYTES.value, LATENCY.value, PARAMETERS.value, ADDS.value, QUALITY.value)
     work = Retrieval(data, taught_by, recipe, how)

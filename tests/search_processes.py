@@ -12,7 +12,9 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import tfcompress as tfc  # first: it chooses the Keras that everything else uses
 import tfcompress.search.running  # before any fork
@@ -77,33 +79,63 @@ def interrupted(folder: Path) -> None:
     os.waitpid(forked(lambda: search(folder / "killed")), 0)
 
 
-def with_workers(folder: Path) -> None:
-    """A chief and two workers, one of which is killed in the middle of a trial."""
+def free_port() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    started = folder / "started"
+        return str(free.getsockname()[1])
 
-    def take_part(name: str, seconds: float, begun: Path | None) -> None:
-        os.environ["KERASTUNER_ORACLE_IP"] = "127.0.0.1"
-        os.environ["KERASTUNER_ORACLE_PORT"] = port
-        os.environ["KERASTUNER_TUNER_ID"] = name
-        work = searches.Pretended(seconds=seconds, begun=begun)
-        settings = tfc.SearchSettings(folder / "many", tfc.RandomDraws(), trials=6, lease=2.0)
-        aim, limits = tfc.MaximizeQuality(), tfc.Budget()
-        tfc.search(searches.network(), searches.space(), work, aim, limits, settings)
 
-    chief = forked(lambda: take_part("chief", 0.0, None))
-    lost = forked(lambda: take_part("lost", 60.0, started))
-    other = forked(lambda: take_part("other", 0.05, None))
+def take_part(name: str, port: str, work: searches.Pretended, settings: tfc.SearchSettings) -> None:
+    """As the chief, or as a worker of that name."""
+    os.environ["KERASTUNER_ORACLE_IP"] = "127.0.0.1"
+    os.environ["KERASTUNER_ORACLE_PORT"] = port
+    os.environ["KERASTUNER_TUNER_ID"] = name
+    aim, limits = tfc.MaximizeQuality(), tfc.Budget()
+    tfc.search(searches.network(), searches.space(), work, aim, limits, settings)
+
+
+def giving_up(log: Path, *part: Any) -> None:
+    """Takes part, and notes why it gave up, and after how long."""
+    started = time.monotonic()
+    try:
+        take_part(*part)
+    except tfc.SearchError as error:
+        log.write_text(f"{time.monotonic() - started:.1f} {error}")
+
+
+def with_workers(folder: Path) -> None:
+    """A chief and two workers, one killed in the middle of a trial; a third when all is over."""
+    port, started = free_port(), folder / "started"
+    settings = tfc.SearchSettings(folder / "many", tfc.RandomDraws(), trials=6, lease=2.0)
+    slow, quick = searches.Pretended(seconds=60.0, begun=started), searches.Pretended(seconds=0.05)
+    chief = forked(lambda: take_part("chief", port, quick, settings))
+    lost = forked(lambda: take_part("lost", port, slow, settings))
+    other = forked(lambda: take_part("other", port, quick, settings))
     while not started.exists():
         time.sleep(0.05)
     kill(lost)
     for child in (chief, other):
         os.waitpid(child, 0)
+    short = replace(settings, directory=folder / "elsewhere", patience=0.5)
+    late = forked(lambda: giving_up(folder / "late", "late", port, quick, short))
+    os.waitpid(late, 0)
+
+
+def without_a_chief(folder: Path) -> None:
+    """A worker whose chief is killed in the middle of a trial."""
+    port, begun = free_port(), folder / "begun"
+    work = searches.Pretended(seconds=1.0, begun=begun)
+    settings = tfc.SearchSettings(folder / "left", tfc.RandomDraws(), lease=2.0, patience=6.0)
+    chief = forked(lambda: take_part("chief", port, work, settings))
+    worker = forked(lambda: giving_up(folder / "alone", "worker", port, work, settings))
+    while not begun.exists() and running(worker):
+        time.sleep(0.02)
+    kill(chief)
+    os.waitpid(worker, 0)
 
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
     interrupted(place)
     with_workers(place)
+    without_a_chief(place)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import tfcompress as tfc
 from tfcompress.search.early import Standing
 from tfcompress.search.journal import NAME
 from tfcompress.search.known import Known
+from tfcompress.search.sizing import Sizes
 from tfcompress.search.trial import Ending
 from tfcompress.whole import write_whole
 from tfcompress_cli import main
@@ -112,6 +114,60 @@ def test_a_budget_out_of_reach_is_refused_before_any_trial(tmp_path):
     assert work.trained == 0
 
 
+class Heavy(searches.Pretended):
+    """A graph that grows by 900 bytes with factors, which no plan knows; notes what it trains."""
+
+    def _graph(self, student):
+        return 900 * ("Factorized" in str(student.get_config()))
+
+    def export(self, student, folder):
+        made = super().export(student, folder)
+        text = made.model.read_text()
+        made.model.write_text(text.ljust(made.model.stat().st_size + self._graph(student)))
+        return made
+
+
+def missed(trial, budget):
+    return trial.figures.bytes - budget.bytes
+
+
+@pytest.mark.parametrize(
+    "oracle", [tfc.RandomDraws(), tfc.Bayesian(initial=2), tfc.ExpectedImprovement(drawn=32)]
+)
+def test_no_trial_is_trained_whose_file_is_too_large_by_its_graph(tmp_path, oracle, monkeypatch):
+    """Of a plan alone some would be, at a budget that many specs are just below."""
+    budget, how = tfc.Budget(bytes=11_000), {"trials": 5}
+    result = run(tmp_path / "s", Heavy(), oracle, budget, **how)
+    assert result.trials and all(missed(trial, budget) <= 0 for trial in result.trials)
+    assert len(result.within) == len(result.trials)
+    assert not list((tmp_path / "s").glob(".size*"))
+    monkeypatch.setattr(Known, "fits", lambda self, values: True)
+    guessed = run(tmp_path / "t", Heavy(), oracle, budget, **how)
+    outside = [trial for trial in guessed.finished if missed(trial, budget) > 0]
+    assert outside and not any(trial in guessed.within for trial in outside)  # made, not counted
+
+
+def test_what_is_tried_first_has_to_fit_with_its_graph(tmp_path):
+    first = {"table/Factorize": "on", "table/Factorize/rank": 8, "table/Quantize/bits": 4}
+    first |= {"Dense/Prune": "off", "Dense/Quantize/bits": 4}
+    size = run(tmp_path / "s", Heavy(), trials=1, budget=tfc.Budget(), start=[first])
+    limit = tfc.Budget(bytes=size.trials[0].figures.bytes - 100)
+    with pytest.raises(tfc.SpecError, match="whose file is larger than the budget's"):
+        run(tmp_path / "t", Heavy(), trials=1, budget=limit, start=[first])
+
+
+def test_zeros_that_a_schedule_brings_are_in_the_size(tmp_path):
+    grows = tfc.Prune(0.9, schedule=tfc.PolynomialDecay(end_step=100))
+    at_once = tfc.Prune(0.9)
+    sizes = Sizes(searches.network(), searches.Pretended(), tmp_path)
+    late, early = (
+        tfc.Spec([tfc.rule(tfc.by_type("Dense"), technique)]) for technique in (grows, at_once)
+    )
+    assert sizes.known(late) is None and sizes.of(late) == sizes.of(early) == sizes.known(late)
+    none = tfc.Spec([tfc.rule(tfc.by_name("nowhere"), tfc.Quantize(8))])
+    assert sizes.of(none) is None  # a trial says what is wrong with it
+
+
 def test_values_given_at_the_start_are_tried_first(tmp_path):
     first = {"table/Factorize": "off", "table/Quantize/bits": 4, "Dense/Quantize/bits": 4}
     first["Dense/Prune"] = "off"
@@ -126,6 +182,7 @@ REFUSED = {
     "a limit in words": (lambda: tfc.Budget(bytes="1 MB"), "bytes='1 MB'; expected a number"),
     "no trials": (lambda: tfc.SearchSettings("x", trials=0), "trials=0; expected a whole number"),
     "no time": (lambda: tfc.SearchSettings("x", hours=0.0), "hours=0.0; expected more than 0"),
+    "no patience": (lambda: tfc.SearchSettings("x", patience=0), "patience=0; expected more"),
     "no oracle": (lambda: tfc.SearchSettings("x", oracle="bayesian"), "expected a OracleChoice"),
     "a median of none": (lambda: tfc.MedianRule(least=0), "least=0; expected a whole number"),
     "hyperband by one": (lambda: tfc.Hyperband(factor=1), "expected factor from 2"),
@@ -231,8 +288,16 @@ def test_a_quality_that_is_no_number_is_a_failure(tmp_path):
     assert "expected a number" in result.trials[0].error
 
 
+class Tiring(searches.Pretended):
+    """From the fourth trial on, all that are trained come to little, however large they are."""
+
+    def train(self, student, parts, seed):
+        for quality in super().train(student, parts, seed):
+            yield quality / (10 if self.trained > 3 else 1)
+
+
 def test_bad_trials_end_early(tmp_path):
-    work = searches.Pretended(parts=3)
+    work = Tiring(parts=3)
     result = run(tmp_path / "s", work, trials=9, early=tfc.MedianRule(least=3))
     early = [trial for trial in result.trials if trial.ending is Ending.ENDED_EARLY]
     assert early and all(len(trial.qualities) < 3 for trial in early)
@@ -361,6 +426,23 @@ def test_a_lost_workers_trial_is_run_elsewhere_and_every_trial_once(killed):
     assert {trial.worker for trial in result.trials} == {"other"}
     assert all(trial.ending is Ending.FINISHED for trial in result.trials)
     assert (killed / "started").exists(), "the other worker was in the middle of a trial"
+
+
+@pytest.mark.slow
+def test_a_worker_that_comes_late_says_so_and_ends(killed):
+    """As on a machine that sees nothing of the chief's directory."""
+    seconds, said = (killed / "late").read_text().split(" ", 1)
+    assert 0.5 <= float(seconds) < 5
+    assert re.match(r"No chief answered at 127.0.0.1:\d+ for 0.5 s; expected a search", said)
+    assert "If it has ended there is nothing left to do" in said
+    assert not (killed / "elsewhere" / "late").exists(), "nothing was prepared for it"
+
+
+@pytest.mark.slow
+def test_a_worker_whose_chief_is_gone_ends(killed):
+    seconds, said = (killed / "alone").read_text().split(" ", 1)
+    assert "No chief answered at" in said and float(seconds) < 20
+    assert tfc.SearchResult.read(killed / "left").trials == ()
 
 
 # A search on a real model.

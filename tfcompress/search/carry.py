@@ -95,7 +95,7 @@ def _carried_out(place: Place, task: Task, trial: Trial, goes_on: GoesOn) -> Tri
     trained = round(time.monotonic() - started, 3)
     trial = replace(trial, qualities=qualities, training_seconds=trained)
     if not whole:
-        reached = partial_figures(costs, place.known.graph, qualities[-1])
+        reached = partial_figures(costs, place.known.bytes(trial.spec), qualities[-1])
         return replace(trial, figures=reached, ending=Ending.ENDED_EARLY)
     file = place.work.export(student, place.folder(task.number)).model
     figures = figures_of(place.work, file, costs)
@@ -117,9 +117,9 @@ def figures_of(work: Work, file: Path, costs: Costs) -> Figures:
     return Figures(quality, size, latency, costs.parameters, costs.multiply_adds)
 
 
-def partial_figures(costs: Costs, graph: int, quality: float) -> Figures:
-    """Those of a student without a file, as far as they are known."""
-    return Figures(quality, costs.bytes + graph, None, costs.parameters, costs.multiply_adds)
+def partial_figures(costs: Costs, size: int, quality: float) -> Figures:
+    """Those of a student without a file, whose bytes are told."""
+    return Figures(quality, size, None, costs.parameters, costs.multiply_adds)
 
 
 def _trained(

@@ -13,6 +13,7 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.engine import conditions
 
 from tfcompress.errors import SpecError
+from tfcompress.search.reaching import BEARS_IT
 
 _LOOK = 0.2  # seconds
 
@@ -20,6 +21,11 @@ _LOOK = 0.2  # seconds
 def hush() -> None:
     """Ends KerasTuner's habit of printing every condition that it sends over the network."""
     conditions.print = lambda *values: None
+
+
+def address_of() -> str:
+    """Where KerasTuner's environment says that the chief is."""
+    return f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
 
 
 def serve(oracle: Any) -> None:
@@ -30,8 +36,8 @@ def serve(oracle: Any) -> None:
     Raises:
         SpecError: nobody can be answered at this address.
     """
-    address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+    address = address_of()
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=BEARS_IT)
     protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
     try:
         server.add_insecure_port(address)

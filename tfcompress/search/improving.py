@@ -63,6 +63,8 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
     _seed_state: int
     _random_state: Any
     _drawn: list[Values]
+    may_try: Callable[[], bool]
+    fits: Callable[[Values], bool]
 
     def populate_space(self, trial_id: str) -> Any:
         """The values of the next trial."""
@@ -72,15 +74,17 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
         drawn, near = self.drawn(), [] if first else self._neighbours()
         self.rejected += sum(not self.known.allows(one) for one in (near if self.trials else drawn))
         found = [one for one in self._allowed([*drawn, *near]) if not self._duplicate(one.values)]
-        if not found:
-            return super().populate_space(trial_id)
-        if not first:
-            chosen = self._most_promising(found, measured)
-        elif self.known.prior is not None:
-            chosen = self._apart(found)
-        else:
-            chosen = found[self._random_state.randint(len(found))]
-        return {"status": "RUNNING", "values": chosen.values}
+        while found and self.may_try():
+            if not first:
+                chosen = self._most_promising(found, measured)
+            elif self.known.prior is not None:
+                chosen = self._apart(found)
+            else:
+                chosen = found[self._random_state.randint(len(found))]
+            if self.fits(chosen.values):
+                return {"status": "RUNNING", "values": chosen.values}
+            found.remove(chosen)
+        return super().populate_space(trial_id)
 
     # What there is to choose among.
 
@@ -158,8 +162,8 @@ class _Improving(kt.oracles.RandomSearchOracle):  # type: ignore[misc]
 
     def _candidate(self, values: Mapping[str, Any]) -> Candidate:
         own = self.known.active(values)
-        prospect = self.known.prospect(self.known.spec(own))
-        return Candidate(own, prospect, prospect.costs.bytes + self.known.graph)
+        spec = self.known.spec(own)
+        return Candidate(own, self.known.prospect(spec), self.known.bytes(spec))
 
     def _vector(self, values: Values) -> list[float]:
         """Values in 0 to 1, those that do not matter at their default."""

@@ -31,6 +31,7 @@ LOSS = "loss"
 QUALITY = "quality"
 RECORD = "tfcompress/trial"
 _APART = 100_003  # between the seeds of two trials
+_FILES = 25  # that are too large, for one trial
 
 
 class Keeping:
@@ -65,6 +66,7 @@ class Keeping:
         self.heard: dict[str, float] = {}
         self.leased = False
         self.told_to_stop = False
+        self._too_large = 0
 
     # Drawing.
 
@@ -73,6 +75,7 @@ class Keeping:
         number = int(trial_id)
         self._seed_state = self.seed + _APART * (number + 1)
         self._random_state = np.random.RandomState(self._seed_state % 2**32)
+        self._too_large = 0
         if number < len(self.settings.start):
             values = self.known.active(self.settings.start[number])
             return {"status": "RUNNING", "values": values}
@@ -81,10 +84,24 @@ class Keeping:
     def _random_values(self) -> Any:
         for _ in range(self.settings.redraws):
             values = super()._random_values()  # type: ignore[misc]
-            if values is None or self.known.allows(values):
+            if values is None:
+                return None
+            if not self.known.allows(values):
+                self.rejected += 1
+            elif self.fits(values):
                 return values
-            self.rejected += 1
         return None
+
+    def may_try(self) -> bool:
+        """Whether another file may be made to see whether it is too large."""
+        return self._too_large < _FILES
+
+    def fits(self, values: Mapping[str, Any]) -> bool:
+        """Whether the file of an allowed spec is small enough; asked no more than so often."""
+        found = self.may_try() and self.known.fits(values)
+        self._too_large += not found
+        self.rejected += not found
+        return found
 
     # Events.
 
@@ -95,7 +112,10 @@ class Keeping:
         self.heard[tuner_id] = time.monotonic()
         if self._time_is_up() and tuner_id not in self.ongoing_trials:
             return self._stopped(tuner_id)
+        started = time.monotonic()
         trial = super().create_trial(tuner_id)  # type: ignore[misc]
+        spent = time.monotonic() - started  # in which nobody could be heard
+        self.heard = {name: at + spent for name, at in self.heard.items()}
         self.heard[trial.trial_id] = time.monotonic()
         return self._stopped(tuner_id) if trial.status == "STOPPED" else trial
 
@@ -127,7 +147,7 @@ class Keeping:
 
     def _standing(self, trial: Any, quality: float) -> Standing:
         spec = self.known.spec(self.known.active(trial.hyperparameters.values))
-        figures = partial_figures(self.known.costs(spec), self.known.graph, quality)
+        figures = partial_figures(self.known.costs(spec), self.known.bytes(spec), quality)
         return Standing(self._loss(figures, True), quality, figures.bytes)
 
     def _loss(self, figures: Figures, finished: bool) -> float:
@@ -167,7 +187,8 @@ class Keeping:
         """With the size that a file would have had; a worker does not know the files so far."""
         if ended.ending is not Ending.ENDED_EARLY or ended.costs is None:
             return ended
-        reached = partial_figures(ended.costs, self.known.graph, ended.qualities[-1])
+        size = self.known.bytes(ended.spec)
+        reached = partial_figures(ended.costs, size, ended.qualities[-1])
         return replace(ended, figures=reached)
 
     def _take(self, key: str, ended: Trial) -> None:

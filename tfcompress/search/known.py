@@ -12,6 +12,7 @@ from tfcompress.outcomes import Costs, active
 from tfcompress.plan import plan
 from tfcompress.search.budget import Budget, limits_text
 from tfcompress.search.harms import Harms
+from tfcompress.search.sizing import Sizes
 from tfcompress.spec import Spec
 from tfcompress.tune import Space
 
@@ -38,6 +39,7 @@ class Known:
     Attributes:
         graph: bytes that a file takes besides its weights, at least: the least seen so far.
         prior: what techniques harm by themselves; None: it is not known.
+        sizes: exports students to see how large files are; None: files are not seen before.
     """
 
     def __init__(self, model: Any, space: Space, budget: Budget) -> None:
@@ -45,6 +47,7 @@ class Known:
         self.before = Costs.before(plan(model, space.default()))
         self.graph = 0
         self.prior: Harms | None = None
+        self.sizes: Sizes | None = None
         self._prospects: dict[str, Prospect] = {}
 
     def spec(self, values: Mapping[str, Any]) -> Spec:
@@ -80,6 +83,22 @@ class Known:
         except SpecError:
             return False
 
+    def fits(self, values: Mapping[str, Any]) -> bool:
+        """Whether the file of the spec of these values, which `allows` allowed, is small enough.
+
+        Where bytes are limited its student is exported for it, untrained; what a plan knows of a
+        file's graph is a guess.
+        """
+        if self.sizes is None or self.budget.bytes is None:
+            return True
+        size = self.sizes.of(self.spec(self.active(values)))
+        return size is None or size <= self.budget.bytes
+
+    def bytes(self, spec: Spec) -> int:
+        """Of its file, as far as is known."""
+        size = None if self.sizes is None else self.sizes.known(spec)
+        return self.costs(spec).bytes + self.graph if size is None else size
+
     def see(self, size: int, costs: Costs) -> None:
         """Learns from a file of so many bytes what files take besides weights."""
         self.graph = min(self.graph, size - costs.least_bytes)
@@ -101,6 +120,12 @@ class Known:
                 raise SpecError(
                     f"start has {dict(values)}, whose spec cannot meet {self.budget!r}: it misses "
                     f"{limits_text(self.budget, missed)}. Leave it out, or raise the budget."
+                )
+            if not self.fits(values):
+                raise SpecError(
+                    f"start has {dict(values)}, whose file is larger than the budget's "
+                    f"{self.budget.bytes:,} bytes, its graph included. Leave it out, or raise the "
+                    "budget."
                 )
 
     def check_reach(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras_tuner as kt
@@ -57,6 +58,7 @@ class _Gaussian(kt.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
 
     known: Known
     rejected: int
+    fits: Callable[[dict[str, Any]], bool]
 
     def populate_space(self, trial_id: str) -> Any:
         """The best candidate that can meet the budget and is new."""
@@ -72,9 +74,10 @@ class _Gaussian(kt.oracles.BayesianOptimizationOracle):  # type: ignore[misc]
         for values in self._candidates(points[np.argsort(losses)[:_BEST]]):
             if self._duplicate(values):
                 continue
-            if self.known.allows(values):
+            if not self.known.allows(values):
+                self.rejected += 1
+            elif self.fits(values):
                 return {"status": "RUNNING", "values": values}
-            self.rejected += 1
         return self._random_populate_space()
 
     def _candidates(self, best: Any) -> list[dict[str, Any]]:

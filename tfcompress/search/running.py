@@ -17,6 +17,7 @@ from tfcompress.search.journal import check_identity, clear_halves, read_journal
 from tfcompress.search.known import Known
 from tfcompress.search.result import SearchResult
 from tfcompress.search.settings import SearchSettings
+from tfcompress.search.sizing import Sizes
 from tfcompress.search.trial import Figures
 from tfcompress.search.tuner import SpecTuner
 from tfcompress.search.work import Work
@@ -61,13 +62,14 @@ def run(asked: Searching) -> SearchResult:
     clear_halves(asked.directory)
     place = _place(asked, asked.directory, "alone")
     before = _before(asked, place, found)
+    asked.known.sizes = Sizes(asked.known.model, asked.work, asked.directory)
     oracle = _oracle(asked, before)
     asked.known.check_reach()
     asked.known.check_start(asked.settings.start)
     if found is not None:
         oracle.take_up(found)
     oracle.save()
-    tuner = SpecTuner(oracle, asked.directory, asked.settings.lease)
+    tuner = SpecTuner(oracle, asked.directory, asked.settings)
     if roles.is_chief_oracle():
         serve(oracle)
     else:
@@ -84,7 +86,8 @@ def run(asked: Searching) -> SearchResult:
 def _work(asked: Searching) -> SearchResult:
     # What the chief measures with; here nothing is compared with it.
     oracle = _oracle(asked, Figures(1.0, 1, 1.0, 1, 1))
-    tuner = SpecTuner(oracle, asked.directory, asked.settings.lease)
+    tuner = SpecTuner(oracle, asked.directory, asked.settings)
+    tuner.reach()  # before anything is prepared for nobody
     directory = asked.directory / str(tuner.tuner_id)
     clear_halves(directory)
     asked.work.prepare(asked.known.model, directory)

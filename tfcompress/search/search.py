@@ -36,7 +36,8 @@ def search(
     ended is run again; `trials` and `hours` may be more then. Where KerasTuner's environment names
     a chief (`KERASTUNER_TUNER_ID`, `KERASTUNER_ORACLE_IP`, `KERASTUNER_ORACLE_PORT`), this process
     is that chief or one of its workers; a worker that is lost loses its trial, which is run again
-    elsewhere.
+    elsewhere. A worker may be started before the chief; one that finds none for
+    `settings.patience` seconds, such as after the search has ended, gives up.
 
     Args:
         model: a trained model; it is not changed.
@@ -54,7 +55,7 @@ def search(
 
     Raises:
         SpecError: no spec of the space can meet the budget; the directory is of another search.
-        SearchError: KerasTuner is not installed.
+        SearchError: KerasTuner is not installed; or a worker finds no chief.
 
     Example:
         >>> import tempfile, numpy as np, tf_keras as keras

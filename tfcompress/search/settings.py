@@ -28,6 +28,7 @@ class SearchSettings:
         start: values by name to try first.
         redraws: how many specs are drawn anew for one trial, where they cannot meet the budget.
         lease: seconds without a sign of a worker, after which its trial is given to another one.
+        patience: seconds that a worker waits for a chief that does not answer, before it gives up.
         on_trial: is told of each trial that ended.
 
     Raises:
@@ -47,6 +48,7 @@ class SearchSettings:
     start: Sequence[Mapping[str, Any]] = ()
     redraws: int = 500
     lease: float = 60.0
+    patience: float = 300.0
     on_trial: Callable[[Trial], None] = lambda trial: None
 
     def __post_init__(self) -> None:
@@ -56,7 +58,7 @@ class SearchSettings:
                 raise SpecError(
                     f"SearchSettings received {name}={value!r}; expected a whole number from 1."
                 )
-        for name in ("hours", "lease"):
+        for name in ("hours", "lease", "patience"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SpecError(f"SearchSettings received {name}={value!r}; expected more than 0.")

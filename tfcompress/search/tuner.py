@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from keras_tuner.engine import base_tuner
 
+from tfcompress.errors import SearchError
 from tfcompress.search.carry import Place, Task, carry_out
+from tfcompress.search.chief import address_of
 from tfcompress.search.keeping import LOSS, QUALITY, RECORD
+from tfcompress.search.reaching import Reached
+from tfcompress.search.settings import SearchSettings
 from tfcompress.search.trial import Trial
 
 _PAUSE = 0.2  # seconds between two questions to a chief that has nothing yet
@@ -26,15 +31,25 @@ class SpecTuner(base_tuner.BaseTuner):  # type: ignore[misc]
     Args:
         oracle: one of ours.
         directory: of the search.
-        lease: seconds within which a chief must hear of a worker.
+        settings: of the search; its lease and a worker's patience.
     """
 
-    def __init__(self, oracle: Any, directory: Path, lease: float) -> None:
-        self._lease = lease
+    def __init__(self, oracle: Any, directory: Path, settings: SearchSettings) -> None:
+        self._lease = settings.lease
         self.place: Place | None = None
         self.asked = False
         self.ended: list[Trial] = []
         super().__init__(oracle, directory=str(directory.parent), project_name=directory.name)
+        if self._is_worker():
+            self.oracle.stub = Reached(address_of(), settings.patience)
+
+    def reach(self) -> None:
+        """Waits for the chief.
+
+        Raises:
+            SearchError: it does not answer.
+        """
+        self.oracle.get_space()
 
     def pre_create_trial(self) -> None:
         """Does not ask a chief without a pause."""
@@ -85,8 +100,9 @@ class _SignsOfLife:
         self._thread = threading.Thread(target=self._tell, daemon=True)
 
     def _tell(self) -> None:
-        while not self._over.wait(self._tuner._lease / _SIGNS):
-            self._tuner.oracle.get_trial(self._trial_id)
+        with suppress(SearchError):  # the trial's end will say that nobody is there
+            while not self._over.wait(self._tuner._lease / _SIGNS):
+                self._tuner.oracle.get_trial(self._trial_id)
 
     def __enter__(self) -> None:
         if self._tuner._is_worker():
