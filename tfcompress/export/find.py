@@ -87,15 +87,11 @@ def stored_weights(model: Any) -> list[Stored]:
 
 def _codes(path: str, table: TieredEmbedding) -> list[Stored]:
     """Both codes of a table of tiers, on grids of whole numbers."""
-    several = {"codes": (4, table.codes()), "second": (8, table.second_codes())}
+    several = {"codes": table.codes().numpy(), "second": table.second_codes().numpy()}
+    grid = FakeQuantizer(4, scale=Fixed(1.0))
     return [
-        Stored(
-            f"{path}.{name}",
-            codes.numpy(),
-            FakeQuantizer(bits, scale=Fixed(1.0)),
-            codes=codes.numpy().astype(np.int32),
-        )
-        for name, (bits, codes) in several.items()
+        Stored(f"{path}.{name}", codes, grid, codes=codes.astype(np.int32))
+        for name, codes in several.items()
     ]
 
 

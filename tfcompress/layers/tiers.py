@@ -1,4 +1,4 @@
-"""A table of two tiers: all rows in 4 bits along their axes, some with a second code of 8 bits."""
+"""A table of two tiers: all rows in 4 bits along their axes, some with a second code as long."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def unpacked(packed: Any) -> Any:
 class Tiers:
     """What a table of tiers is read from, in Keras or in a file.
 
-    A row is `center + codes @ columns`, and `step * second` more where it has a second code.
+    A row is `center + codes @ columns`, and `second_center + second @ second_columns` more where
+    it has a second code.
 
     Attributes:
         codes: of all rows, float `[ids, width]`.
@@ -54,7 +55,8 @@ class Tiers:
         inside = tf.cast(tf.gather(self.table.local, ids), tf.int32)
         slots = tf.maximum(group + inside - 1, 0)
         has_one = tf.cast(inside > 0, tf.float32)[:, tf.newaxis]
-        return self.using.gather(self.second, slots) * (has_one * self.table.step)
+        codes = self.using.gather(self.second, slots)
+        return has_one * (self.table.second_center + tf.matmul(codes, self.table.second_columns))
 
     def rows(self, ids: Any) -> Any:
         """Rows `[n, width]` of ids `[n]`."""
@@ -69,23 +71,21 @@ class Tiers:
     def scores(self, vectors: Any, fine_ids: Any) -> Any:
         """Scores `[n, ids]`, given the ids that have second codes."""
         base = tf.reduce_sum(vectors * self.table.center, 1, keepdims=True)
-        own = tf.matmul(vectors, self.second, transpose_b=True) * self.table.step
+        turned = tf.matmul(vectors, self.table.second_columns, transpose_b=True)
+        own = tf.matmul(turned, self.second, transpose_b=True)
+        own += tf.reduce_sum(vectors * self.table.second_center, 1, keepdims=True)
         shape = [self.table.input_dim, tf.shape(vectors)[0]]
         placed = tf.scatter_nd(fine_ids[:, tf.newaxis], tf.transpose(own), shape)
         return self.coarse_scores(vectors)[1] + base + tf.transpose(placed)
 
     def top_k(self, vectors: Any, k: int, among: int) -> tuple[Any, Any]:
-        """Ids and scores `[n, k]`: of all by codes, of `among` exactly by them, of half of these
-        (at least `k`) by second codes, too."""
+        """Ids and scores `[n, k]`: of all rows by first codes, of `among` exactly by both."""
         turned, scores = self.coarse_scores(vectors)
         likely = largest(scores, among)
-        codes = self.coarse(tf.reshape(likely, [-1]))
-        exact = _products(turned, codes)
-        fewer = tf.math.top_k(exact, max(k, among // 2))
-        likely = picked(likely, fewer.indices)
-        finer = _products(vectors, self.finer(tf.reshape(likely, [-1])))
+        ids = tf.reshape(likely, [-1])
+        exact = _products(turned, self.coarse(ids)) + _products(vectors, self.finer(ids))
         base = tf.reduce_sum(vectors * self.table.center, 1, keepdims=True)
-        best = tf.math.top_k(fewer.values + finer + base, k)
+        best = tf.math.top_k(exact + base, k)
         return picked(likely, best.indices), best.values
 
 
@@ -100,13 +100,14 @@ def _products(vectors: Any, rows: Any) -> Any:
 
 @keras.utils.register_keras_serializable("tfcompress")
 class TieredEmbedding(TableLayer):
-    """A table in 4 bits a weight, in which the rows that are often found have 12.
+    """A table in 4 bits a weight, in which the rows that are often found have 8.
 
     A row is `center + codes @ columns`, whose `columns` run along the axes that matter for scores
-    (see the technique `Tier`); `fine` rows have a second code of 8 bits a weight, for what the
-    first leaves. Codes stay as they are, `center` and `columns` are trained. An id takes
-    `width / 2 + 1` bytes, and `width` more with a second code; which ids have one is told by a
-    byte each, their place among those of their `GROUP`, and a count for every group.
+    (see the technique `Tier`); `fine` rows have a second code of 4 bits a weight, for what the
+    first leaves, with a center and columns of its own. Codes stay as they are, centers and columns
+    are trained. An id takes `width / 2 + 1` bytes, and `width / 2` more with a second code; which
+    ids have one is told by a byte each, their place among those of their `GROUP`, and a count for
+    every group.
 
     `tfcompress.top_k` looks at all codes first, and at few rows in full.
 
@@ -143,7 +144,7 @@ class TieredEmbedding(TableLayer):
         """Adds codes, what they stand for, and where second ones are."""
         width = self.output_dim
         self.packed = self._codes("packed", (self.input_dim, width // 2))
-        self.second = self._codes("second", (self.fine, width))
+        self.second = self._codes("second", (self.fine, width // 2))
         self.local = self._codes("local", (self.input_dim,))
         groups = -(-self.input_dim // GROUP)
         self.before = self.add_weight(
@@ -151,11 +152,11 @@ class TieredEmbedding(TableLayer):
         )
         # In float32, whatever the layers around compute in: a half-precision column is another one.
         single = {"dtype": tf.float32, "experimental_autocast": False}
-        self.columns = self.add_weight(name="columns", shape=(width, width), **single)
-        self.center = self.add_weight(name="center", shape=(width,), initializer="zeros", **single)
-        self.step = self.add_weight(
-            name="step", shape=(), trainable=False, initializer="ones", **single
-        )
+        for name in ("columns", "second_columns"):
+            setattr(self, name, self.add_weight(name=name, shape=(width, width), **single))
+        for name in ("center", "second_center"):
+            own = self.add_weight(name=name, shape=(width,), initializer="zeros", **single)
+            setattr(self, name, own)
         super().build(input_shape)
 
     def _codes(self, name: str, shape: tuple[int, ...]) -> Any:
@@ -168,8 +169,8 @@ class TieredEmbedding(TableLayer):
         return unpacked(self.packed)
 
     def second_codes(self) -> Any:
-        """Second codes, float `[fine, output_dim]` from -127 to 127."""
-        return tf.cast(self.second, tf.float32) - 128.0
+        """Second codes, float `[fine, output_dim]` from -7 to 7."""
+        return unpacked(self.second)
 
     def fine_ids(self) -> Any:
         """The ids that have second codes, int32 `[fine]`, ascending."""

@@ -22,7 +22,7 @@ def top_k(vectors: Any, table: Any, k: int, among: int | None = None) -> tuple[A
         table: an `Embedding`, or the layer that stands in its place; see `scores`.
         k: how many.
         among: how many are scored again; by default twice as many as `k` (of a `TieredEmbedding`
-            eight times, for its first codes are coarser), or all rows.
+            four times, for its first codes are coarser), or all rows.
 
     Returns:
         ids, int32 `[n, k]`, and scores, float `[n, k]`.
@@ -39,7 +39,7 @@ def top_k(vectors: Any, table: Any, k: int, among: int | None = None) -> tuple[A
     """
     own = getattr(table, "top_k", None)
     if own is not None:
-        return own(vectors, k, _checked(k, 8 * k if among is None else among, table.input_dim))
+        return own(vectors, k, _checked(k, 4 * k if among is None else among, table.input_dim))
     found = scores(vectors, table)
     among = _checked(k, 2 * k if among is None else among, found.shape[-1])
     likely = tf.math.top_k(found, among).indices

@@ -149,6 +149,12 @@ class Columns:
         parts = [self._codes(table[i : i + _CHUNK]) for i in range(0, len(table), _CHUNK)]
         return np.concatenate(parts)
 
+    def rows(self, codes: Array) -> Array:
+        """The rows `[n, width]` that codes `[n, width]` stand for, float32."""
+        center = self.axes.center.astype(np.float32)
+        stood: Array = center + codes.astype(np.float32) @ self.matrix
+        return stood
+
     def _codes(self, rows: Array) -> Array:
         to = (self.axes.to[:, : len(self.steps)] / self.steps).astype(np.float32)
         levels = np.rint((rows - self.axes.center.astype(np.float32)) @ to)

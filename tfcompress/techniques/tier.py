@@ -24,16 +24,17 @@ from tfcompress.techniques.tables import (
 )
 
 Array = np.ndarray[Any, Any]
-_MOST_ROWS, _PAIRS, _SECOND_LEVELS = 4_096, 400_000, 127
+_MOST_ROWS, _PAIRS = 4_096, 400_000
+_OTHERS = 0.3  # rows that ask for rows, for each pair of a vector and a row
 
 
 @dataclass(frozen=True)
 class Tier(Technique):
-    """Stores a table in tiers: every row in 4 bits a weight, those that are often found in 12.
+    """Stores a table in tiers: every row in 4 bits a weight, those that are often found in 8.
 
     Few rows of a large table are ever among the best for any vector: hubs (Radovanovic, Nanopoulos
     and Ivanovic, "Hubs in Space", JMLR 2010). So the vectors that will ask are looked at
-    (`vectors`). The `fine` share of rows that they find most often gets a second code of 8 bits a
+    (`vectors`). The `fine` share of rows that they find most often gets a second code of 4 bits a
     weight for what the first leaves. All rows are coded along the principal axes of the scores they
     get: in coordinates in which these vectors are alike (as the score-aware loss of Guo et al.,
     "Accelerating Large-Scale Inference with Anisotropic Vector Quantization", ICML 2020, weighs
@@ -49,11 +50,11 @@ class Tier(Technique):
         vectors: path of a `.npy` file, float `[n, width]`: vectors as the table will be asked for,
             a few thousand. Empty: 4,096 rows of the table itself, as where alike ones are looked
             for.
-        fine: share of the rows with second codes, above 0; with 1 nothing would be saved, and the
+        fine: share of the rows with second codes, above 0; with 1 all would have 8 bits, and the
             table stays as it is.
         wide: axes with codes of two digits, from 0; at most half of the width.
-        found: how many rows of each vector count as found, twice as many as will be asked for; from
-            1.
+        found: how many rows of each vector count as found, from 1; five times as many as will be
+            asked for, since other vectors find what these nearly found.
         seed: of what is drawn.
 
     Raises:
@@ -66,9 +67,9 @@ class Tier(Technique):
     """
 
     vectors: str = ""
-    fine: float = 0.1
+    fine: float = 0.2
     wide: int = 8
-    found: int = 200
+    found: int = 500
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -90,10 +91,10 @@ class Tier(Technique):
                 f"width of {width}"
             )
         if self.fine == 1.0:
-            return Skip("every row would have a second code, for more bytes than Quantize(8) takes")
+            return Skip("every row would have two codes, of as many bits as Quantize(8) gives it")
         self._read(form.path, width)
-        codes = ids * (width // 2 + 1) + self._fine(ids) * width
-        other = -(-ids // GROUP) + width * width + width + 1
+        codes = ids * (width // 2 + 1) + self._fine(ids) * width // 2
+        other = -(-ids // GROUP) + 2 * (width * width + width)
         after = replace(planned(form, TieredEmbedding, {}), codes=codes, other=other)
         return if_smaller(after, form)
 
@@ -125,32 +126,55 @@ class Tier(Technique):
         fine = self._fine(len(table))
         arguments = {"fine": fine, "wide": self.wide, **common_arguments(layer)}
         new = built_like(TieredEmbedding(**arguments), layer)
-        often, columns = self._fitted(layer.name, table, fine)
+        rng = np.random.default_rng(self.seed)
+        asking = self._asking(layer.name, table, rng)
+        found = best_rows(table, asking, min(self.found, len(table)))
+        often = most_found(found, table, fine)
+        vectors, rows = pairs(found, often, len(table), rng)
+        meeting = with_others(asking[vectors], table[rows], table, rng)
+        columns = fitted_columns(*meeting, self.wide)
         codes = columns.codes(table)
         new.packed.assign(packed(codes))
         new.columns.assign(columns.matrix)
         new.center.assign(columns.axes.center)
-        left = table[often] - columns.axes.center.astype(np.float32)
-        left -= codes[often].astype(np.float32) @ columns.matrix
-        step = max(float(np.abs(left).max()), 1e-9) / _SECOND_LEVELS
-        new.step.assign(step)
-        new.second.assign((np.rint(left / step) + 128).astype(np.uint8))
+        left = table[often] - columns.rows(codes[often])
+        few = rng.integers(0, fine, min(_PAIRS, 64 * fine))
+        second = fitted_columns(asking[rng.integers(0, len(asking), len(few))], left[few], 0)
+        new.second.assign(packed(second.codes(left)))
+        new.second_columns.assign(second.matrix)
+        new.second_center.assign(second.axes.center)
         local, before = places(often, len(table))
         new.local.assign(local)
         new.before.assign(before)
         return new
 
-    def _fitted(self, name: str, table: Array, fine: int) -> tuple[Array, Any]:
-        """Which rows have second codes, and what first codes stand for."""
-        rng = np.random.default_rng(self.seed)
+    def _asking(self, name: str, table: Array, rng: np.random.Generator) -> Array:
+        """The vectors that the table is asked with, float32 `[n, width]`."""
         given = self._read(name, table.shape[1])
         if given is None:
             given = table[rng.permutation(len(table))[:_MOST_ROWS]]
-        asking = np.asarray(given, np.float32)
-        found = best_rows(table, asking, min(self.found, len(table)))
-        often = most_found(found, table, fine)
-        vector, row = pairs(found, often, len(table), rng)
-        return often, fitted_columns(asking[vector], table[row], self.wide)
+        return np.asarray(given, np.float32)
+
+
+def with_others(
+    vectors: Array, rows: Array, table: Array, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Pairs that meet, and some of rows that ask for rows: not all will ask as vectors do.
+
+    Args:
+        vectors: float `[pairs, width]`, and
+        rows: float `[pairs, width]`, which they meet.
+        table: float `[ids, width]`; rows that ask get the mean square of the vectors.
+        rng: draws.
+
+    Returns:
+        Both with some more.
+    """
+    count = max(1, round(_OTHERS * len(vectors)))
+    others = table[rng.integers(0, len(table), count)]
+    size = np.sqrt(np.mean(vectors**2) / max(float(np.mean(others**2)), 1e-12))
+    met = table[rng.integers(0, len(table), count)]
+    return np.concatenate([vectors, others * np.float32(size)]), np.concatenate([rows, met])
 
 
 def pairs(found: Array, often: Array, rows: int, rng: np.random.Generator) -> tuple[Array, Array]:
