@@ -17,7 +17,7 @@ tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfigu
 
 
 # Processes of their own, which define flags that other scripts define, too.
-collect_ignore = ["sweep_processes.py", "train_processes.py"]
+collect_ignore = ["auto_processes.py", "sweep_processes.py", "train_processes.py"]
 
 _TESTS = count(1)
 _FREEZE_EVERY = 20
