@@ -33,7 +33,7 @@ lint: $(DEV)  ## Check style and types.
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-artifacts: $(DEMO)  ## Train all saved models but the small one anew, in full (about an hour).
+artifacts: $(DEMO)  ## Train all saved models anew, in full (about two hours).
 	@$(PYTHON) -m experiments.train --config=experiments/configs/teacher.json --out=build/teacher
 	@$(PYTHON) -m experiments.publish --run=build/teacher --out=saved_models/ml1m-teacher
 	@$(PYTHON) -m experiments.compress --config=experiments/configs/mobile.json \
