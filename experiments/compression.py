@@ -29,6 +29,7 @@ from experiments.models.student import forward_on, renumbered, student_of
 from experiments.training import Trainer, TrainingConfig, Validation
 
 K = 10
+NARROW = ("frequent", "widths")  # fields of NarrowConfig alone
 Made = TypeVar("Made")
 PACKAGES = (
     "tensorflow",
@@ -44,7 +45,7 @@ class Recipe:
     """What to make of a teacher.
 
     Attributes:
-      student: fields of MobileConfig that differ from the teacher's.
+      student: fields of MobileConfig that differ from the teacher's, or of NarrowConfig.
       spec: what to do to which layer.
       linear: the linear model that teaches beside the teacher; None: the teacher teaches alone.
       temperature: of the distillation. weight: its share of the loss. positions: its sample.
@@ -175,11 +176,12 @@ def started(recipe: Recipe, folder: Path, data: movielens.MovieLens) -> Start:
       recipe: what to make. folder: the teacher's. data: MovieLens-1M, numbered by title.
     """
     teacher, numbers = store.load_model(folder), None
-    if recipe.student.get("frequent") is not None:
+    narrow = [name for name in NARROW if name in recipe.student]
+    if narrow:
         numbers = ByFrequency(tuple(movielens.counts(data).tolist()))
         data = movielens.renumbered(data, tuple(data.titles[item] for item in numbers.ids))
         teacher = renumbered(teacher, numbers.ids)
-    sizes = {k: v for k, v in recipe.student.items() if k not in ("frequent", "widths")}
+    sizes = {name: size for name, size in recipe.student.items() if name not in narrow}
     student = student_of(teacher, sizes, some_histories(data, teacher))
     if numbers is not None:
         config = NarrowConfig(**asdict(student.config) | recipe.student)

@@ -20,7 +20,7 @@ from absl import app, flags, logging
 
 import tfcompress as tfc
 from experiments import quality, ranking
-from experiments.compression import K, provenance, read_recipe
+from experiments.compression import NARROW, K, provenance, read_recipe
 from experiments.data import movielens
 from experiments.files import replacing
 from experiments.models import store
@@ -123,7 +123,7 @@ def _worker(number: int) -> subprocess.Popen[bytes]:
 
 def _search(out: Path, data: movielens.MovieLens) -> tfc.SearchResult:
     recipe = read_recipe(Path(RECIPE.value))
-    if recipe.student.get("frequent") is not None:
+    if any(name in recipe.student for name in NARROW):
         raise app.UsageError(f"{RECIPE.value} has two tables; expected a student of one.")
     teacher = store.load_model(Path(TEACHER.value))
     how = Steps(STEPS.value, PARTS.value, BEFORE.value)

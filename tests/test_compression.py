@@ -183,9 +183,9 @@ def test_the_file_answers_as_promised(made):
 
 
 def test_the_file_asks_for_titles_whatever_numbers_the_student_has(made, teacher_folder, data):
-    """Half of what a walker through the items did is enough to see where he goes."""
     start = compression.started(RECIPE, teacher_folder, data)
-    assert start.numbers is not None and start.data.titles != data.titles
+    assert start.data.titles != data.titles
+    assert start.data.titles == tuple(data.titles[item] for item in start.numbers.ids)
     model, rows = tfc.LiteModel(made.model), data.histories[0][None, :6]
     every = np.arange(1, N_ITEMS + 1, dtype=np.int32)
     by_title = model.run("score", {"history": rows, "candidates": every})["scores"][0]
@@ -215,6 +215,12 @@ def test_it_stops_and_goes_on_to_the_same_file(made, teacher_folder, data, tmp_p
     again = compression.compress(*arguments)
     curves = [m.report["evaluation"]["training"]["validation"] for m in (made, again)]
     assert [len(curve) for curve in curves] == [2, 2]
+
+
+def test_a_narrow_student_wants_both_of_its_fields(teacher_folder, data):
+    sizes = {name: RECIPE.student[name] for name in ("length", "feedforward", "widths")}
+    with pytest.raises(TypeError, match="frequent"):
+        compression.started(replace(RECIPE, student=sizes), teacher_folder, data)
 
 
 def test_a_config_with_an_unknown_section_is_refused(tmp_path):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from sequences import LENGTH, N_ITEMS, histories, sees_every_real_event, shown
 
-from experiments.models import store, tf
+from experiments.models import files, store, tf
 from experiments.models.mobile import MobileConfig
 from experiments.models.narrow import NarrowConfig, NarrowSASRec
 from experiments.models.narrow_student import basis_of, narrow_student_of
+from experiments.models.numbers import ByFrequency
 
 SIZES = {"n_items": N_ITEMS, "length": LENGTH, "dim": 8, "heads": 2, "feedforward": (12, 10)}
 COUNTS = np.random.default_rng(0).integers(0, 50, N_ITEMS + 1)
@@ -121,3 +122,15 @@ def test_the_config_survives_its_round_trip(model, tmp_path):
     np.testing.assert_allclose(again(histories(4)), model(histories(4)), atol=1e-6)
     fields = {"architecture": "narrow", **asdict(config())}
     assert store.config_of(fields) == config()
+
+
+def test_it_is_asked_and_answers_in_titles_numbers(model):
+    numbers, rows = ByFrequency(tuple(COUNTS.tolist())), histories(1, seed=3)
+    place = np.argsort(numbers.ids).astype(np.int32)
+    expected = model.logits(model.last(place[rows])).numpy()[0, place]
+    asked, items = files.ByTitle(numbers), np.arange(1, N_ITEMS + 1, dtype=np.int32)
+    found = asked.score(model, tf.constant(rows), tf.constant(items))["scores"]
+    np.testing.assert_allclose(found[0], expected[1:], atol=1e-5)
+    best = asked.recommend(model, tf.constant(rows))
+    np.testing.assert_allclose(best["scores"][0], expected[best["items"][0].numpy()], atol=1e-5)
+    assert best["items"].numpy().min() >= 1

@@ -19,7 +19,8 @@ from experiments.models import tf
 
 IntArray = npt.NDArray[np.int32]
 Tensor = Any
-GROUP = 16
+_BITS = 4  # of a place among its group, or of an id
+GROUP = 2**_BITS
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class ByFrequency:
     def place_of(self, ids: Tensor) -> Tensor:
         """Where ids are: int32 [...] both ways."""
         # A shift, since LiteRT divides whole numbers slowly.
-        return self._in_group(tf.bitwise.right_shift(self._codes_of(ids), 4), ids)
+        return self._in_group(tf.bitwise.right_shift(self._codes_of(ids), _BITS), ids)
 
     def id_at(self, places: Tensor) -> Tensor:
         """Which ids are there: int32 [...] both ways."""
